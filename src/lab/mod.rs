@@ -1,0 +1,1 @@
+//! The laboratory: an emulated WAN, captures in and out, virtual time.

@@ -1,0 +1,3 @@
+//! Maelstrom: a pair of network gateways that repair a lossy WAN link.
+
+pub mod lab;
