@@ -1,0 +1,342 @@
+//! From repair packets back to lost source packets, by peeling.
+//!
+//! A repair that misses one member rebuilds it; each packet that is rebuilt or comes late may unlock
+//! further repairs, in every layer. What is rebuilt is verified by its check before anyone sees it.
+//!
+//! A caller treats a burst in three steps: [`Decoder::admit`] for each source packet, which says
+//! whether to deliver it; [`Decoder::keep`] for each that was delivered; [`Decoder::repair`] for each
+//! repair packet. The order lets it forward source packets before anything is decoded.
+
+use super::check::CheckKey;
+use super::group::{MAX_MEMBERS, Members};
+use super::pending::{Pending, Ticket};
+use super::window::{NO_LINK, Place, Window};
+use super::xor::Engine;
+
+/// How near to the beginning of an epoch a stream must be met so that what went before counts as
+/// lost rather than as none of our business, in packets.
+const NEAR_START: u64 = 1024;
+
+/// What a decoder is made of.
+#[derive(Clone, Debug)]
+pub struct DecoderConfig {
+    /// How many source packets are kept; rounded up to a power of two. Repairs whose group spans
+    /// more can't be used. [`DecoderConfig::window_for`] gives a good value.
+    pub window: usize,
+    /// The longest frame, in bytes: a repair that claims a longer one is refused.
+    pub max_frame: usize,
+    /// What rebuilt frames are verified with; `None` delivers them unverified, for measurements.
+    pub check: Option<CheckKey>,
+    /// What XORs.
+    pub engine: Engine,
+}
+
+impl DecoderConfig {
+    /// A window for a code of this span: four spans, so that chains of repairs find what they
+    /// need, and what reordering displaces still counts.
+    pub fn window_for(span: u64) -> usize {
+        (4 * span as usize).max(NEAR_START as usize).next_power_of_two()
+    }
+
+    /// The most packets that a decoder holds on to at once: its window, and repairs that wait.
+    pub fn packets_held(&self) -> usize {
+        let window = Window::<()>::rounded(self.window);
+        window + pending_entries(window)
+    }
+
+    /// How many bytes [`Decoder::new`] allocates, without the packets themselves.
+    pub fn memory_bytes<P>(&self) -> usize {
+        let window = Window::<P>::rounded(self.window);
+        Window::<P>::memory_bytes(window)
+            + Pending::<P>::memory_bytes(pending_entries(window), pending_links(window))
+    }
+}
+
+/// Codes send at most a few repairs for every ten packets, and only those that miss several packets
+/// wait: half a window of them is more than the heaviest loss that can be repaired leaves.
+fn pending_entries(window: usize) -> usize {
+    window / 2
+}
+
+fn pending_links(window: usize) -> usize {
+    window * 2
+}
+
+/// What becomes of a source packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Not seen before: deliver it, then [`Decoder::keep`] it.
+    New,
+    /// Delivered before, as it came or rebuilt.
+    Duplicate,
+    /// Behind the window: nobody knows whether it was delivered.
+    TooOld,
+    /// More than half a window ahead of everything before. [`Decoder::jump_to`] it, if it is true.
+    Jump,
+}
+
+/// Why a repair was of no use. All are counted by the caller; none is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepairFate {
+    /// All members were here already.
+    Redundant,
+    /// It rebuilt a packet, perhaps more in its wake.
+    Used,
+    /// It misses several packets and waits for them.
+    Waiting,
+    /// A member lies behind the window.
+    TooOld,
+    /// As [`Admission::Jump`].
+    Jump,
+    /// What it rebuilt was not a frame that its check confirms.
+    Refused,
+    /// The caller had no memory for the rebuilt packet.
+    NoMemory,
+}
+
+/// A packet that was rebuilt and verified.
+#[derive(Clone, Copy, Debug)]
+pub struct Rebuilt<'a> {
+    /// Its number.
+    pub seq: u64,
+    /// Its frame.
+    pub frame: &'a [u8],
+}
+
+/// A repair packet as it came in; `P` holds on to its bytes.
+#[derive(Debug)]
+pub struct RepairIn<P> {
+    /// The source packets that it stands for.
+    pub members: Members,
+    /// XOR of the members' lengths.
+    pub lengths: u16,
+    /// XOR of the members' checks.
+    pub checks: u64,
+    /// XOR of the members' bytes.
+    pub payload: P,
+}
+
+/// Rebuilds the lost source packets of one channel. `P` holds a packet's bytes.
+pub struct Decoder<P> {
+    window: Window<P>,
+    pending: Pending<P>,
+    /// Repairs that miss one packet; emptied before a call returns.
+    ripe: Vec<Ticket>,
+    /// The missing members of the repair at hand.
+    missing: Vec<u64>,
+    /// Where a frame is rebuilt.
+    scratch: Box<[u8]>,
+    started: bool,
+    check: Option<CheckKey>,
+    engine: Engine,
+    refused: u64,
+}
+
+impl<P: AsRef<[u8]>> Decoder<P> {
+    /// All memory is allocated here.
+    pub fn new(config: &DecoderConfig) -> Decoder<P> {
+        let window = Window::<P>::new(config.window);
+        let size = window.size() as usize;
+        let entries = pending_entries(size);
+        Decoder {
+            window,
+            pending: Pending::new(entries, pending_links(size)),
+            ripe: Vec::with_capacity(entries),
+            missing: Vec::with_capacity(MAX_MEMBERS),
+            scratch: vec![0; config.max_frame].into(),
+            started: false,
+            check: config.check,
+            engine: config.engine,
+            refused: 0,
+        }
+    }
+
+    /// How many waiting repairs made way for newer ones.
+    pub fn evicted(&self) -> u64 {
+        self.pending.evicted()
+    }
+
+    /// How many rebuilt frames their check refused.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The number behind the highest that is known of.
+    pub fn head(&self) -> u64 {
+        self.window.head()
+    }
+
+    /// What to do with the source packet `seq`.
+    pub fn admit(&mut self, seq: u64) -> Admission {
+        if !self.started {
+            self.start_at(seq, seq + 1);
+        }
+        match self.window.place(seq) {
+            Place::Behind => return Admission::TooOld,
+            Place::Within if self.window.seen(seq) => return Admission::Duplicate,
+            Place::Within => {}
+            Place::Ahead if self.is_jump(seq) => return Admission::Jump,
+            Place::Ahead => self.advance(seq + 1),
+        }
+        self.window.mark(seq);
+        Admission::New
+    }
+
+    /// Keeps a packet that was admitted and delivered, `check` being what it carried. `deliver`
+    /// gets what it unlocks, in the order of rebuilding, and returns a holder of the frame, or
+    /// `None` if it can't: then the packet stays missing.
+    pub fn keep(
+        &mut self,
+        seq: u64,
+        check: u64,
+        packet: P,
+        mut deliver: impl FnMut(Rebuilt<'_>) -> Option<P>,
+    ) {
+        // The window may have moved on since the packet was admitted.
+        if self.window.place(seq) == Place::Within {
+            self.insert(seq, check, packet);
+            self.peel(&mut deliver);
+        }
+    }
+
+    /// Takes a repair packet; `deliver` as in [`Decoder::keep`].
+    pub fn repair(
+        &mut self,
+        repair: RepairIn<P>,
+        mut deliver: impl FnMut(Rebuilt<'_>) -> Option<P>,
+    ) -> RepairFate {
+        let (first, last) = (repair.members.first(), repair.members.last());
+        if !self.started {
+            self.start_at(first, last + 1);
+        }
+        if self.window.place(last) == Place::Ahead {
+            if self.is_jump(last) {
+                return RepairFate::Jump;
+            }
+            self.advance(last + 1);
+        }
+        if self.window.place(first) == Place::Behind {
+            return RepairFate::TooOld;
+        }
+        let window = &self.window;
+        self.missing.clear();
+        self.missing.extend(repair.members.iter().filter(|&seq| !window.seen(seq)));
+        match self.missing[..] {
+            [] => RepairFate::Redundant,
+            [seq] => {
+                let RepairIn { members, lengths, checks, payload } = &repair;
+                let sum = self.sum(seq, members, *lengths, *checks, payload.as_ref());
+                let fate = self.accept(seq, sum, &mut deliver);
+                self.peel(&mut deliver);
+                fate
+            }
+            _ => {
+                self.pending.insert(repair, &self.missing, &mut self.window);
+                RepairFate::Waiting
+            }
+        }
+    }
+
+    /// Begins anew at `seq`, which a [`Admission::Jump`] named: what lies between counts as lost.
+    /// Nothing that was delivered before will be delivered again.
+    pub fn jump_to(&mut self, seq: u64) {
+        let delivered_up_to = self.window.head();
+        self.pending.clear();
+        self.window.reset(if seq < delivered_up_to { seq } else { delivered_up_to }, seq);
+    }
+
+    /// Begins anew with another epoch.
+    pub fn restart(&mut self, check: Option<CheckKey>) {
+        self.pending.clear();
+        self.window.reset(0, 0);
+        self.started = false;
+        self.check = check;
+    }
+
+    /// The first that is seen of a stream: near its beginning, what went before was lost; later, it
+    /// was not ours, or a decoder before us delivered it.
+    fn start_at(&mut self, first: u64, head: u64) {
+        self.started = true;
+        self.window.reset(if first < NEAR_START { 0 } else { first }, head);
+    }
+
+    fn is_jump(&self, seq: u64) -> bool {
+        seq - self.window.head() >= self.window.size() / 2
+    }
+
+    fn advance(&mut self, head: u64) {
+        let pending = &mut self.pending;
+        self.window.advance(head, |waiting| pending.abandon(waiting));
+    }
+
+    fn insert(&mut self, seq: u64, check: u64, packet: P) {
+        self.window.mark(seq);
+        let slot = self.window.slot(seq);
+        slot.packet = Some(packet);
+        slot.check = check;
+        let waiting = std::mem::replace(&mut slot.waiting, NO_LINK);
+        if waiting != NO_LINK {
+            self.pending.arrived(seq, waiting, |ticket| self.ripe.push(ticket));
+        }
+    }
+
+    /// Uses the repairs that miss one packet until there are none.
+    fn peel(&mut self, deliver: &mut impl FnMut(Rebuilt<'_>) -> Option<P>) {
+        while let Some(ticket) = self.ripe.pop() {
+            let Some((repair, seq)) = self.pending.take_ripe(ticket) else { continue };
+            let RepairIn { members, lengths, checks, payload } = &repair;
+            if self.window.place(members.first()) == Place::Behind {
+                continue;
+            }
+            let sum = self.sum(seq, members, *lengths, *checks, payload.as_ref());
+            self.accept(seq, sum, deliver);
+        }
+    }
+
+    /// Sums a repair and all its members but `seq` into the scratch buffer: the missing packet's
+    /// length and check. `None` if it can't be a frame.
+    fn sum(
+        &mut self,
+        seq: u64,
+        members: &Members,
+        lengths: u16,
+        checks: u64,
+        payload: &[u8],
+    ) -> Option<(usize, u64)> {
+        let (mut length, mut check) = (lengths, checks);
+        let sum = self.scratch.get_mut(..payload.len())?;
+        sum.copy_from_slice(payload);
+        for member in members.iter().filter(|&member| member != seq) {
+            let slot = self.window.slot(member);
+            let bytes = slot.packet.as_ref()?.as_ref();
+            length ^= bytes.len() as u16;
+            check ^= slot.check;
+            self.engine.xor(sum, bytes);
+        }
+        let length = usize::from(length);
+        (1..=sum.len()).contains(&length).then_some((length, check))
+    }
+
+    /// Verifies what was summed up for `seq`, and delivers and keeps it.
+    fn accept(
+        &mut self,
+        seq: u64,
+        sum: Option<(usize, u64)>,
+        deliver: &mut impl FnMut(Rebuilt<'_>) -> Option<P>,
+    ) -> RepairFate {
+        let verified = sum.filter(|&(length, check)| {
+            self.check.is_none_or(|key| key.check(seq, &self.scratch[..length]) == check)
+        });
+        let Some((length, check)) = verified else {
+            self.refused += 1;
+            return RepairFate::Refused;
+        };
+        match deliver(Rebuilt { seq, frame: &self.scratch[..length] }) {
+            Some(packet) => {
+                self.insert(seq, check, packet);
+                RepairFate::Used
+            }
+            None => RepairFate::NoMemory,
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! From source packets to repair packets.
+//!
+//! [`Encoder::push`] numbers a packet and adds it to a group of each layer, [`Encoder::poll`] lets
+//! time do its part, and [`Encoder::take_repair`] hands out the repairs that are due. Repairs are to
+//! be taken after at most [`BATCH`] packets; one that is not is lost, and counted as shed.
+
+use std::collections::VecDeque;
+
+use super::accumulator::{Accumulators, Sum};
+use super::code::{Code, MAX_LAYERS};
+use super::group::Members;
+use super::layer::{LayerState, Ready, Source};
+use super::seq;
+use super::timing::{Budget, RateMeter, Timing};
+use super::xor::Engine;
+
+/// How many packets may be pushed between two times that repairs are taken.
+pub const BATCH: u64 = 32;
+
+/// What an encoder is made of.
+#[derive(Clone, Debug)]
+pub struct EncoderConfig {
+    /// The code for dense traffic.
+    pub code: Code,
+    /// The code for sparse traffic; `None` keeps `code` always.
+    pub sparse: Option<Code>,
+    /// Ages, idle times, latency budget, cap.
+    pub timing: Timing,
+    /// The longest frame that will be pushed, in bytes.
+    pub max_frame: usize,
+    /// How many bytes a repair packet has for the summed bytes and for runs beyond the first
+    /// ([`super::Run::WIRE_LEN`] each); at least `max_frame`.
+    pub repair_room: usize,
+    /// What XORs.
+    pub engine: Engine,
+}
+
+impl EncoderConfig {
+    /// How many bytes [`Encoder::new`] allocates for sums, nearly all of its memory.
+    pub fn memory_bytes(&self) -> usize {
+        let codes = [Some(&self.code), self.sparse.as_ref()];
+        let sums = codes.into_iter().flatten().map(CodeSet::sums).sum();
+        Accumulators::memory_bytes(sums, self.max_frame)
+    }
+}
+
+/// A repair packet's content.
+#[derive(Debug)]
+pub struct Repair<'a> {
+    /// The source packets that it stands for.
+    pub members: Members,
+    /// Number of its layer in the code, from 0.
+    pub layer: u8,
+    /// Which code of this channel it belongs to.
+    pub code_id: u8,
+    /// Its group was cut short by a flush: no burst guarantee.
+    pub flushed: bool,
+    /// XOR of the members' lengths in bytes.
+    pub lengths: u16,
+    /// XOR of the members' checks.
+    pub checks: u64,
+    /// XOR of the members' bytes, each padded with zeros to the longest.
+    pub bytes: &'a [u8],
+}
+
+/// Builds the repair packets of one channel.
+pub struct Encoder {
+    next: u64,
+    last_push: u64,
+    /// The code for dense traffic, then that for sparse traffic.
+    sets: Vec<CodeSet>,
+    /// The set in which new groups are opened.
+    current: usize,
+    timing: Timing,
+    rate: RateMeter,
+    budget: Budget,
+    max_frame: usize,
+    repair_room: usize,
+    shed: u64,
+}
+
+/// One code at work. When another takes over, its open groups are filled to their end and no new
+/// ones are opened, so that no packet is without its repairs.
+struct CodeSet {
+    id: u8,
+    span: u64,
+    layers: Vec<LayerState>,
+    sums: Accumulators,
+    ready: VecDeque<Ready>,
+    /// The sum of the repair that was handed out last.
+    lent: Option<Sum>,
+}
+
+impl CodeSet {
+    fn new(code: &Code, id: u8, max_frame: usize, engine: Engine) -> CodeSet {
+        let layers = (0..).zip(code.layers());
+        let sums = CodeSet::sums(code);
+        CodeSet {
+            id,
+            span: code.span(),
+            layers: layers.map(|(n, &l)| LayerState::new(l, n, code.guard(l))).collect(),
+            sums: Accumulators::new(sums, max_frame, engine),
+            ready: VecDeque::with_capacity(sums),
+            lent: None,
+        }
+    }
+
+    /// How many sums a code needs: one for each bin, and for each repair that is held back or due.
+    fn sums(code: &Code) -> usize {
+        let of_layer = |&l| {
+            let held = LayerState::held_limit(l, code.guard(l), BATCH);
+            usize::from(l.interleave) + held
+        };
+        1 + code.layers().iter().map(of_layer).sum::<usize>()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.layers.iter().all(LayerState::is_idle)
+    }
+
+    /// Whether there is a repair to take, or one that was handed out to take back.
+    fn is_due(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    fn take(&mut self) -> Option<Repair<'_>> {
+        if let Some(lent) = self.lent.take() {
+            self.sums.release(lent);
+        }
+        let mut ready = self.ready.pop_front()?;
+        let Some(members) = ready.members() else {
+            self.sums.release(ready.sum);
+            return None;
+        };
+        let sum = self.lent.insert(ready.sum);
+        Some(Repair {
+            members,
+            layer: ready.layer,
+            code_id: self.id,
+            flushed: ready.flushed,
+            lengths: sum.lengths,
+            checks: sum.checks,
+            bytes: self.sums.bytes(sum),
+        })
+    }
+}
+
+impl Encoder {
+    /// An encoder at sequence number 0. All memory is allocated here.
+    pub fn new(config: &EncoderConfig) -> Encoder {
+        let codes = [Some(&config.code), config.sparse.as_ref()];
+        let sets = (0..)
+            .zip(codes.into_iter().flatten())
+            .map(|(id, code)| CodeSet::new(code, id, config.max_frame, config.engine))
+            .collect::<Vec<_>>();
+        let bins = sets.iter().flat_map(|set| &set.layers).map(LayerState::bins).sum();
+        let mut encoder = Encoder {
+            next: 0,
+            last_push: 0,
+            sets,
+            current: 0,
+            timing: config.timing.clone(),
+            rate: RateMeter::default(),
+            budget: Budget::new(config.timing.flush_cap, bins),
+            max_frame: config.max_frame,
+            repair_room: config.repair_room,
+            shed: 0,
+        };
+        encoder.begin(0);
+        encoder
+    }
+
+    /// The sequence number that the next packet will get.
+    pub fn next_seq(&self) -> u64 {
+        self.next
+    }
+
+    /// How many repairs were lost because they were not taken in time.
+    pub fn shed(&self) -> u64 {
+        self.shed
+    }
+
+    /// Whether the short code is in use.
+    pub fn is_sparse(&self) -> bool {
+        self.current != 0
+    }
+
+    /// Adds a frame that has just been sent, and returns its number; `check` is what its source
+    /// packet carried. `None` if the frame is too long or the numbers are used up: it is not
+    /// protected.
+    pub fn push(&mut self, now: u64, check: u64, frame: &[u8]) -> Option<u64> {
+        if frame.len() > self.max_frame || self.next >= seq::LIMIT {
+            return None;
+        }
+        let seq = self.next;
+        let source = Source { seq, now, check, frame };
+        self.next += 1;
+        self.last_push = now;
+        self.rate.count(now);
+        self.budget.earn();
+        for (n, set) in self.sets.iter_mut().enumerate() {
+            let may_open = n == self.current;
+            if !may_open && set.is_idle() {
+                continue;
+            }
+            for layer in &mut set.layers {
+                if !layer.push(source, may_open, &mut set.sums) {
+                    self.shed += 1;
+                }
+                layer.release_held(Some(seq), &mut set.ready);
+            }
+        }
+        Some(seq)
+    }
+
+    /// Does what is due at `now`: closes groups that are too old, or all when the traffic has
+    /// paused, and changes between the codes for dense and sparse traffic.
+    pub fn poll(&mut self, now: u64) {
+        if self.rate.update(now) {
+            self.choose_code();
+        }
+        let quiet = now.saturating_sub(self.last_push);
+        for set in self.sets.iter_mut().filter(|set| !set.is_idle()) {
+            for (n, layer) in set.layers.iter_mut().enumerate() {
+                if quiet >= self.timing.idle[0] {
+                    layer.release_held(None, &mut set.ready);
+                }
+                let budget = self.budget.available();
+                if !layer.is_open() || budget == 0 {
+                    continue;
+                }
+                let age = age(&self.timing, &self.rate, layer, n);
+                let taken = if quiet >= self.timing.idle[n] {
+                    layer.flush(budget, self.repair_room, &mut set.sums, &mut set.ready)
+                } else if layer.oldest() + age <= now {
+                    layer.close_aged(now - age, budget, &mut set.ready)
+                } else {
+                    0
+                };
+                self.budget.spend(taken);
+            }
+        }
+    }
+
+    /// When [`Encoder::poll`] next has something to do if no packet comes, later than the time of
+    /// the last poll.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let funded = self.budget.available() > 0;
+        let mut next = None;
+        let mut at = |time: u64| next = Some(next.map_or(time, |next: u64| next.min(time)));
+        for set in &self.sets {
+            for (n, layer) in set.layers.iter().enumerate() {
+                if layer.is_holding() {
+                    at(self.last_push + self.timing.idle[0]);
+                }
+                if layer.is_open() && funded {
+                    at(self.last_push + self.timing.idle[n]);
+                    at(layer.oldest() + age(&self.timing, &self.rate, layer, n));
+                }
+            }
+        }
+        next
+    }
+
+    /// Closes everything, whatever it costs: this channel is about to end.
+    pub fn flush(&mut self) {
+        for set in &mut self.sets {
+            for layer in &mut set.layers {
+                layer.release_held(None, &mut set.ready);
+                layer.flush(usize::MAX, self.repair_room, &mut set.sums, &mut set.ready);
+            }
+        }
+    }
+
+    /// The next repair that is due. To be called until there is none.
+    pub fn take_repair(&mut self) -> Option<Repair<'_>> {
+        self.sets.iter_mut().find(|set| set.is_due())?.take()
+    }
+
+    fn choose_code(&mut self) {
+        let Some(rate) = self.rate.per_second().filter(|_| self.sets.len() > 1) else { return };
+        // The rate at which the code for dense traffic just meets the latency budget; a quarter of
+        // it on either side keeps a steady rate from changing codes to and fro.
+        let needed = self.sets[0].span as f64 * 1e9 / self.timing.latency as f64;
+        let wanted = match self.current {
+            0 => usize::from(rate < needed * 0.8),
+            _ => usize::from(rate < needed * 1.25),
+        };
+        if wanted != self.current {
+            self.begin(wanted);
+        }
+    }
+
+    /// Opens new groups in set `set` from now on.
+    fn begin(&mut self, set: usize) {
+        self.current = set;
+        let set = &mut self.sets[set];
+        if set.is_idle() {
+            set.layers.iter_mut().for_each(|layer| layer.begin(self.next));
+        }
+    }
+}
+
+/// How long a group of layer number `n` may stay open.
+fn age(timing: &Timing, rate: &RateMeter, layer: &LayerState, n: usize) -> u64 {
+    timing.age[n.min(MAX_LAYERS - 1)].unwrap_or_else(|| match rate.per_second() {
+        Some(rate) => ((1.5e9 * layer.span() as f64 / rate) as u64).clamp(1, timing.latency),
+        None => timing.latency,
+    })
+}

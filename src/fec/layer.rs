@@ -1,0 +1,271 @@
+//! One layer at work: its bins, and the repairs that its guard holds back.
+
+use std::collections::VecDeque;
+
+use arrayvec::ArrayVec;
+
+use super::accumulator::{Accumulators, Sum};
+use super::code::Layer;
+use super::group::{MAX_MEMBERS, MAX_RUNS, Members, Run};
+
+/// A repair whose time has come.
+pub(super) struct Ready {
+    /// In the order of the bins.
+    runs: ArrayVec<Run, MAX_RUNS>,
+    stride: u16,
+    pub(super) sum: Sum,
+    pub(super) layer: u8,
+    /// Closed before its time: it carries no burst guarantee.
+    pub(super) flushed: bool,
+}
+
+impl Ready {
+    /// What the repair stands for.
+    pub(super) fn members(&mut self) -> Option<Members> {
+        self.runs.sort_unstable_by_key(|run| run.base);
+        Members::from_runs(self.stride, self.runs.clone()).ok()
+    }
+}
+
+/// One bin: the group that is open in it, if any, and where its next boundary lies.
+struct Bin {
+    group: Option<Group>,
+    /// Packets of this bin up to and including the one that closes the group.
+    left: u16,
+}
+
+struct Group {
+    base: u64,
+    count: u16,
+    opened: u64,
+    sum: Sum,
+}
+
+/// A filled group, held back until `due` has been sent.
+struct Held {
+    due: u64,
+    base: u64,
+    count: u16,
+    sum: Sum,
+}
+
+pub(super) struct LayerState {
+    layer: Layer,
+    index: u8,
+    guard: u64,
+    bins: Box<[Bin]>,
+    /// The bin of the next packet.
+    cursor: usize,
+    held: VecDeque<Held>,
+    open: usize,
+    open_packets: usize,
+    /// No open group was opened before this.
+    oldest: u64,
+}
+
+/// A source packet on its way into the groups.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) seq: u64,
+    pub(super) now: u64,
+    pub(super) check: u64,
+    pub(super) frame: &'a [u8],
+}
+
+impl LayerState {
+    pub(super) fn new(layer: Layer, index: u8, guard: u64) -> LayerState {
+        let bins = (0..layer.interleave).map(|_| Bin { group: None, left: 1 }).collect();
+        let held = VecDeque::with_capacity(LayerState::held_limit(layer, guard, 0));
+        LayerState {
+            layer,
+            index,
+            guard,
+            bins,
+            cursor: 0,
+            held,
+            open: 0,
+            open_packets: 0,
+            oldest: 0,
+        }
+    }
+
+    /// How many filled groups can wait at once, when repairs are taken after every `batch` packets.
+    pub(super) fn held_limit(layer: Layer, guard: u64, batch: u64) -> usize {
+        (guard + batch).div_ceil(u64::from(layer.group)) as usize + 2
+    }
+
+    /// The next packet will be `seq`: finds its bin, and every bin's next boundary. Only for a
+    /// layer with nothing open.
+    pub(super) fn begin(&mut self, seq: u64) {
+        let (r, i) = (u64::from(self.layer.group), u64::from(self.layer.interleave));
+        self.cursor = (seq % i) as usize;
+        for (b, bin) in (0..).zip(&mut self.bins) {
+            // How many packets of this bin went before: those below `seq` that are b modulo i.
+            let before = seq.saturating_sub(b).div_ceil(i);
+            let stagger = (b * r / i) % r;
+            bin.left = (r - (before + stagger) % r) as u16;
+        }
+    }
+
+    /// Adds a packet to its bin; `may_open` says whether it may be the first of a group. False
+    /// when there was no memory for it, which a caller that takes its repairs never sees.
+    pub(super) fn push(
+        &mut self,
+        source: Source<'_>,
+        may_open: bool,
+        sums: &mut Accumulators,
+    ) -> bool {
+        let index = self.cursor;
+        self.cursor = if index + 1 == self.bins.len() { 0 } else { index + 1 };
+        let bin = &mut self.bins[index];
+        bin.left -= 1;
+        let fills = bin.left == 0;
+        if fills {
+            bin.left = self.layer.group;
+        }
+        match &mut bin.group {
+            Some(group) => {
+                group.count += 1;
+                sums.add(&mut group.sum, source.check, source.frame);
+            }
+            None if !may_open => return true,
+            none => {
+                let Some(sum) = sums.start(source.check, source.frame) else { return false };
+                *none = Some(Group { base: source.seq, count: 1, opened: source.now, sum });
+                if self.open == 0 {
+                    self.oldest = source.now;
+                }
+                self.open += 1;
+            }
+        }
+        self.open_packets += 1;
+        if fills && let Some(group) = self.bins[index].group.take() {
+            self.closed(&group);
+            let Group { base, count, sum, .. } = group;
+            self.held.push_back(Held { due: source.seq + self.guard, base, count, sum });
+        }
+        true
+    }
+
+    fn closed(&mut self, group: &Group) {
+        self.open -= 1;
+        self.open_packets -= usize::from(group.count);
+    }
+
+    /// How many bins there are.
+    pub(super) fn bins(&self) -> usize {
+        self.bins.len()
+    }
+
+    /// See [`super::Code::layer_span`].
+    pub(super) fn span(&self) -> u64 {
+        u64::from(self.layer.group - 1) * u64::from(self.layer.interleave) + self.guard
+    }
+
+    /// Whether there is neither an open group nor a repair held back.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open == 0 && self.held.is_empty()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open > 0
+    }
+
+    pub(super) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// No open group is older than this.
+    pub(super) fn oldest(&self) -> u64 {
+        self.oldest
+    }
+
+    /// Moves on the repairs whose guard has passed, `sent` being the last packet sent; or all of
+    /// them, which cuts the guard short.
+    pub(super) fn release_held(&mut self, sent: Option<u64>, ready: &mut VecDeque<Ready>) {
+        while self.held.front().is_some_and(|held| sent.is_none_or(|sent| held.due <= sent)) {
+            let Some(Held { base, count, sum, .. }) = self.held.pop_front() else { return };
+            ready.push_back(self.ready(base, count, sum, sent.is_none()));
+        }
+    }
+
+    fn ready(&self, base: u64, count: u16, sum: Sum, flushed: bool) -> Ready {
+        let runs = [Run { base, count }].into_iter().collect();
+        Ready { runs, stride: self.layer.interleave, sum, layer: self.index, flushed }
+    }
+
+    /// Closes the groups that were opened at or before `limit`, at most `budget` of them; returns
+    /// how many.
+    pub(super) fn close_aged(
+        &mut self,
+        limit: u64,
+        budget: usize,
+        ready: &mut VecDeque<Ready>,
+    ) -> usize {
+        let mut closed = 0;
+        let mut oldest = u64::MAX;
+        for bin in 0..self.bins.len() {
+            let Some(opened) = self.bins[bin].group.as_ref().map(|group| group.opened) else {
+                continue;
+            };
+            if opened <= limit && closed < budget {
+                if let Some(group) = self.bins[bin].group.take() {
+                    self.closed(&group);
+                    ready.push_back(self.ready(group.base, group.count, group.sum, true));
+                    closed += 1;
+                }
+            } else {
+                oldest = oldest.min(opened);
+            }
+        }
+        self.oldest = oldest;
+        closed
+    }
+
+    /// Closes everything that is open, merged into about `budget` repairs or fewer; returns how
+    /// many it took. `room` is how many bytes a repair has for its bytes and its further runs.
+    ///
+    /// A train shorter than the interleave has one packet in each bin: a repair for every bin would
+    /// send everything once more for each layer. So bins are merged, until groups have about r/2
+    /// members: twice the code's usual overhead. Neighbouring packets go into different groups, and
+    /// no two layers use the same number of groups, so that they don't group alike.
+    pub(super) fn flush(
+        &mut self,
+        budget: usize,
+        room: usize,
+        sums: &mut Accumulators,
+        ready: &mut VecDeque<Ready>,
+    ) -> usize {
+        if self.open == 0 {
+            return 0;
+        }
+        let longest = self.open_groups().map(|group| sums.bytes(&group.sum).len()).max();
+        let more_runs = room.saturating_sub(longest.unwrap_or(0)) / Run::WIRE_LEN;
+        let most_runs =
+            (1 + more_runs).min(MAX_RUNS).min(MAX_MEMBERS / usize::from(self.layer.group));
+        let wanted = self.open_packets.div_ceil(usize::from(self.layer.group.div_ceil(2)));
+        let groups = (wanted + usize::from(self.index))
+            .min(budget)
+            .clamp(self.open.div_ceil(most_runs), self.open);
+        let first = ready.len();
+        let mut rank = 0;
+        for bin in 0..self.bins.len() {
+            let Some(group) = self.bins[bin].group.take() else { continue };
+            if rank < groups {
+                ready.push_back(self.ready(group.base, group.count, group.sum, true));
+            } else {
+                let ready = &mut ready[first + rank % groups];
+                ready.runs.push(Run { base: group.base, count: group.count });
+                sums.merge(&mut ready.sum, group.sum);
+            }
+            rank += 1;
+        }
+        self.open = 0;
+        self.open_packets = 0;
+        groups
+    }
+
+    fn open_groups(&self) -> impl Iterator<Item = &Group> {
+        self.bins.iter().filter_map(|bin| bin.group.as_ref())
+    }
+}

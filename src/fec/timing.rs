@@ -1,0 +1,143 @@
+//! What protects sparse traffic: ages, idle times, the cap on flushes, and the measured rate.
+//!
+//! A code's spans are counted in packets, so at low rates they grow long in time. Three rules bound
+//! the delay, one the cost; docs/ARCHITECTURE.md says what they come to for some typical flows.
+
+use super::code::{Code, MAX_LAYERS};
+
+/// Times are in nanoseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timing {
+    /// Without a source packet for `idle[l]`, what is open in layer `l` is closed. They differ, so
+    /// that the copies of a lone packet are spread out in time.
+    pub idle: [u64; MAX_LAYERS],
+    /// The most that a group of layer `l` stays open; `None` is 1.5 × the layer's span at the
+    /// measured rate, but no more than `latency`.
+    pub age: [Option<u64>; MAX_LAYERS],
+    /// The latency budget: where the code's span takes longer than this at the measured rate, the
+    /// short code takes over.
+    pub latency: u64,
+    /// How many repair packets flushes may cost per source packet.
+    pub flush_cap: f64,
+}
+
+impl Timing {
+    /// 1 ms of idle time for the first layer, 2 ms for the second and so on; ages by the measured
+    /// rate; a latency budget of 50 ms; and, per source packet, as many flush repairs as layers,
+    /// which is what a lone packet needs.
+    pub fn new(code: &Code) -> Timing {
+        Timing::with_idle(code, 1_000_000)
+    }
+
+    /// The same with another idle time.
+    pub fn with_idle(code: &Code, idle: u64) -> Timing {
+        Timing {
+            idle: std::array::from_fn(|layer| idle * (layer as u64 + 1)),
+            age: [None; MAX_LAYERS],
+            latency: 50_000_000,
+            flush_cap: code.layers().len() as f64,
+        }
+    }
+}
+
+/// How long a window of the rate measurement is, at least.
+const RATE_WINDOW: u64 = 10_000_000;
+
+/// The rate of source packets, smoothed over a few windows.
+#[derive(Debug, Default)]
+pub(super) struct RateMeter {
+    since: Option<u64>,
+    packets: u64,
+    per_second: Option<f64>,
+}
+
+impl RateMeter {
+    pub(super) fn count(&mut self, now: u64) {
+        self.since.get_or_insert(now);
+        self.packets += 1;
+    }
+
+    /// Ends the window if it has been long enough; says whether there is a new estimate.
+    pub(super) fn update(&mut self, now: u64) -> bool {
+        let Some(since) = self.since else { return false };
+        let elapsed = now.saturating_sub(since);
+        if elapsed < RATE_WINDOW || self.packets == 0 {
+            return false;
+        }
+        let rate = self.packets as f64 * 1e9 / elapsed as f64;
+        self.per_second = Some(match self.per_second {
+            Some(old) => (old + rate) / 2.0,
+            None => rate,
+        });
+        self.since = Some(now);
+        self.packets = 0;
+        true
+    }
+
+    /// Source packets a second, once a window has ended.
+    pub(super) fn per_second(&self) -> Option<f64> {
+        self.per_second
+    }
+}
+
+/// A token bucket that holds flush repairs, in thousandths.
+#[derive(Debug)]
+pub(super) struct Budget {
+    tokens: i64,
+    per_packet: i64,
+    depth: i64,
+}
+
+impl Budget {
+    pub(super) fn new(cap: f64, depth: usize) -> Budget {
+        Budget { tokens: 0, per_packet: (cap * 1000.0) as i64, depth: depth as i64 * 1000 }
+    }
+
+    #[inline]
+    pub(super) fn earn(&mut self) {
+        self.tokens = (self.tokens + self.per_packet).min(self.depth);
+    }
+
+    /// How many flush repairs may be sent now.
+    pub(super) fn available(&self) -> usize {
+        usize::try_from(self.tokens / 1000).unwrap_or(0)
+    }
+
+    /// May leave a debt, which later packets pay off.
+    pub(super) fn spend(&mut self, repairs: usize) {
+        self.tokens -= repairs as i64 * 1000;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_follows_the_traffic() {
+        let mut meter = RateMeter::default();
+        let mut now = 0;
+        for interval in [100_000, 1_000] {
+            for _ in 0..100_000 {
+                now += interval;
+                meter.count(now);
+                meter.update(now);
+            }
+            let expected = 1e9 / interval as f64;
+            let rate = meter.per_second().unwrap();
+            assert!((rate / expected - 1.0).abs() < 0.02, "{rate} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn the_budget_bounds_what_is_spent() {
+        let mut budget = Budget::new(0.5, 10);
+        assert_eq!(budget.available(), 0);
+        (0..5).for_each(|_| budget.earn());
+        assert_eq!(budget.available(), 2);
+        budget.spend(3);
+        assert_eq!(budget.available(), 0);
+        (0..1000).for_each(|_| budget.earn());
+        assert_eq!(budget.available(), 10);
+    }
+}
