@@ -2,3 +2,4 @@
 
 pub mod fec;
 pub mod lab;
+pub mod wire;
