@@ -178,7 +178,7 @@ mod tests {
 
     const KEY: fn() -> CheckKey = || repair_key(3, 9);
 
-    fn packet(runs: &[(u64, u16)], flushed: bool, bytes: &[u8]) -> (Repair<'_>, Vec<u8>) {
+    fn packet<'a>(runs: &[(u64, u16)], flushed: bool, bytes: &'a [u8]) -> (Repair<'a>, Vec<u8>) {
         let runs = runs.iter().map(|&(base, count)| Run { base, count }).collect();
         let repair = Repair {
             members: Members::from_runs(97, runs).unwrap(),

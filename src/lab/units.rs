@@ -1,0 +1,200 @@
+//! Rates and times as people write them.
+//!
+//! * **What this room does:** turns `10Gbps` and `50ms` into whole bits per second and
+//!   nanoseconds, and back.
+//! * **Who feeds it:** the command line and the configuration files.
+//! * **Whom it feeds:** `lab::link`'s configuration, and whatever prints one.
+//! * **Which thread runs it:** the main thread, at start-up.
+//! * **What it must not do:** round. `1.5Mbps` is exactly 1,500,000 bit/s; what is not a whole
+//!   number of the smallest unit is refused.
+
+use thiserror::Error;
+
+/// Why a rate or a time could not be read. One line, with an example.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum UnitError {
+    /// Not a decimal number followed by a known unit.
+    #[error("{kind} {got:?}: expected a number and one of {units}, e.g. {example}")]
+    Shape {
+        /// `rate` or `time`.
+        kind: &'static str,
+        /// What was written.
+        got: String,
+        /// The units that are known.
+        units: &'static str,
+        /// Something that would have been accepted.
+        example: &'static str,
+    },
+    /// Finer than the smallest unit, or too large for 64 bits.
+    #[error("{kind} {got:?}: expected a whole number of {unit} below 2^64, e.g. {example}")]
+    Inexact {
+        /// `rate` or `time`.
+        kind: &'static str,
+        /// What was written.
+        got: String,
+        /// The smallest unit.
+        unit: &'static str,
+        /// Something that would have been accepted.
+        example: &'static str,
+    },
+}
+
+/// A family of units: names in lower case, smallest first, with their size.
+struct Scale {
+    kind: &'static str,
+    units: &'static [(&'static str, u64)],
+    listed: &'static str,
+    example: &'static str,
+}
+
+const RATE: Scale = Scale {
+    kind: "rate",
+    units: &[
+        ("bps", 1),
+        ("kbps", 1_000),
+        ("Mbps", 1_000_000),
+        ("Gbps", 1_000_000_000),
+        ("Tbps", 1_000_000_000_000),
+    ],
+    listed: "bps, kbps, Mbps, Gbps, Tbps (or \"unlimited\")",
+    example: "10Gbps",
+};
+
+const TIME: Scale = Scale {
+    kind: "time",
+    units: &[("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)],
+    listed: "ns, us, ms, s",
+    example: "50ms",
+};
+
+/// Reads a rate such as `10Gbps`, `1.5Mbps` or `unlimited` (None), in bits per second.
+///
+/// Units are accepted in any case, and a blank may stand before them.
+///
+/// # Errors
+/// If the text is no number with a known unit, or no whole number of bits per second.
+pub fn parse_rate(text: &str) -> Result<Option<u64>, UnitError> {
+    if text.trim().eq_ignore_ascii_case("unlimited") {
+        return Ok(None);
+    }
+    RATE.parse(text).map(Some)
+}
+
+/// Reads a time such as `50ms`, `10us` or `1s`, in nanoseconds.
+///
+/// # Errors
+/// If the text is no number with a known unit, or no whole number of nanoseconds.
+pub fn parse_time(text: &str) -> Result<u64, UnitError> {
+    TIME.parse(text)
+}
+
+/// Writes a rate so that [`parse_rate`] reads the same back.
+pub fn show_rate(bits_per_second: Option<u64>) -> String {
+    bits_per_second.map_or_else(|| "unlimited".to_owned(), |rate| RATE.show(rate))
+}
+
+/// Writes a time so that [`parse_time`] reads the same back.
+pub fn show_time(nanoseconds: u64) -> String {
+    TIME.show(nanoseconds)
+}
+
+impl Scale {
+    fn parse(&self, text: &str) -> Result<u64, UnitError> {
+        let trimmed = text.trim();
+        let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+        let (number, unit) = (&trimmed[..end], trimmed[end..].trim_start());
+        let size = self.units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
+        let (Some(&(_, size)), Some((whole, fraction))) = (size, split_decimal(number)) else {
+            return Err(UnitError::Shape {
+                kind: self.kind,
+                got: text.to_owned(),
+                units: self.listed,
+                example: self.example,
+            });
+        };
+        exact(whole, fraction, size).ok_or_else(|| UnitError::Inexact {
+            kind: self.kind,
+            got: text.to_owned(),
+            unit: self.units[0].0,
+            example: self.example,
+        })
+    }
+
+    /// The largest unit in which the value is whole.
+    fn show(&self, value: u64) -> String {
+        let unit =
+            self.units.iter().rev().find(|(_, size)| value > 0 && value.is_multiple_of(*size));
+        let &(name, size) = unit.unwrap_or(&self.units[0]);
+        format!("{}{name}", value / size)
+    }
+}
+
+/// `12.5` into `12` and `5`; None unless there are digits, with digits after any point.
+fn split_decimal(number: &str) -> Option<(&str, &str)> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    (digits(whole) && digits(fraction)).then_some((whole, fraction))
+}
+
+/// `whole.fraction × size`, if that is a whole number of 64 bits.
+fn exact(whole: &str, fraction: &str, size: u64) -> Option<u64> {
+    let mut value = whole.parse::<u64>().ok()?.checked_mul(size)?;
+    let mut place = size;
+    for digit in fraction.trim_end_matches('0').bytes().map(|b| u64::from(b - b'0')) {
+        if !place.is_multiple_of(10) {
+            return None;
+        }
+        place /= 10;
+        value = value.checked_add(digit * place)?;
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn rates_and_times_are_exact() {
+        assert_eq!(parse_rate("10Gbps"), Ok(Some(10_000_000_000)));
+        assert_eq!(parse_rate("1.5Mbps"), Ok(Some(1_500_000)));
+        assert_eq!(parse_rate(" 64 KBPS "), Ok(Some(64_000)));
+        assert_eq!(parse_rate("0.10kbps"), Ok(Some(100)));
+        assert_eq!(parse_rate("Unlimited"), Ok(None));
+        assert_eq!(parse_time("50ms"), Ok(50_000_000));
+        assert_eq!(parse_time("10us"), Ok(10_000));
+        assert_eq!(parse_time("1s"), Ok(1_000_000_000));
+        assert_eq!(parse_time("0ns"), Ok(0));
+        assert_eq!(parse_time("1.000000001s"), Ok(1_000_000_001));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_one_line_with_an_example() {
+        for text in ["", "10", "Gbps", "10Gb", "-1Mbps", "1.Mbps", ".5Mbps", "1..2Mbps", "1e3bps"] {
+            let error = parse_rate(text).unwrap_err().to_string();
+            assert!(error.contains("e.g. 10Gbps") && !error.contains('\n'), "{error}");
+        }
+        assert_eq!(
+            parse_time("0.5ns").unwrap_err().to_string(),
+            "time \"0.5ns\": expected a whole number of ns below 2^64, e.g. 50ms"
+        );
+        assert!(parse_time("99999999999s").is_err());
+        assert!(parse_time("99999999999999999999ns").is_err());
+        assert!(parse_time("50µs").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_reads_back(value: u64) {
+            prop_assert_eq!(parse_time(&show_time(value)), Ok(value));
+            prop_assert_eq!(parse_rate(&show_rate(Some(value))), Ok(Some(value)));
+        }
+
+        #[test]
+        fn no_input_panics(text: String) {
+            let _ = parse_rate(&text);
+            let _ = parse_time(&text);
+        }
+    }
+}
