@@ -1,1 +1,3 @@
 //! The laboratory: an emulated WAN, captures in and out, virtual time.
+
+pub mod capture;
