@@ -4,7 +4,7 @@
 //!   silence on a bad record; reads captures frame by frame; writes them; gives the PMD's output,
 //!   which bears the wall clock, its virtual timestamps.
 //! * **Who feeds it:** files, from anywhere. Nothing in them is believed before it is checked.
-//! * **Whom it feeds:** the laboratory's virtual clock.
+//! * **Whom it feeds:** the laboratory's virtual clock, and [`compare`](crate::lab::compare).
 //! * **Which thread:** the one that sets the laboratory up, before and after the run.
 //! * **What it must not do:** run on the data path, panic on any input, or leave a half-written
 //!   file under a name that passes for a whole one.

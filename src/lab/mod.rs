@@ -1,3 +1,4 @@
 //! The laboratory: an emulated WAN, captures in and out, virtual time.
 
 pub mod capture;
+pub mod compare;
