@@ -1,1 +1,3 @@
+//! The `maelstrom` command.
+
 fn main() {}
