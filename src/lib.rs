@@ -1,5 +1,9 @@
 //! Maelstrom: a pair of network gateways that repair a lossy WAN link.
+//!
+//! The rooms and the way imports point are in docs/ARCHITECTURE.md; README.md is where to begin.
 
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub mod fec;
 pub mod lab;
 pub mod wire;

@@ -1,0 +1,360 @@
+//! EAL, DPDK's environment: memory, plugins, devices, lcore ids.
+//!
+//! * What this room does: starts EAL once, registers worker threads, and takes EAL down when
+//!   nothing needs it any more.
+//! * Who feeds it: the configuration.
+//! * Whom it feeds: pools and ports, each of which holds an [`Eal`].
+//! * Which thread runs it: control threads; `register_thread` on each worker, once it is pinned.
+//! * What it must not do: pin or name the caller, write to stderr, be called per packet.
+//!
+//! `rte_eal_init` pins its thread and makes it lcore 0, with caches of its own. It is therefore
+//! run in a short-lived thread: the caller's affinity stays, and so every thread that owns a
+//! mempool cache is one that [`Eal::register_thread`] has counted. Freeing pools relies on that.
+
+use super::{
+    device::Device,
+    eal_log,
+    error::{self, DeviceError, EalError},
+    mempool::DeadPool,
+    preflight::Host,
+};
+use std::{
+    ffi::{CStr, CString},
+    fs,
+    marker::PhantomData,
+    os::raw::{c_char, c_int},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+/// What EAL is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EalConfig {
+    /// Packet memory from hugepages: faster, but root has to reserve them.
+    pub hugepages: bool,
+    /// Packet memory in MiB.
+    pub memory_mib: u32,
+    /// Probed at start. PCI devices must be named here, virtual ones may come with `Port::open`.
+    pub devices: Vec<Device>,
+    /// EAL's `--lcores`. `None` is one lcore on all CPUs that this process may use.
+    pub lcores: Option<String>,
+}
+
+impl Default for EalConfig {
+    fn default() -> EalConfig {
+        EalConfig { hugepages: true, memory_mib: 512, devices: Vec::new(), lcores: None }
+    }
+}
+
+/// The running EAL. A handle: clones share it, the last one (pools and ports hold one each)
+/// takes EAL down. DPDK starts once in a process, so there is no second one afterwards.
+#[derive(Clone)]
+pub struct Eal(Arc<Inner>);
+
+struct Inner {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// Threads that have an lcore id, and so a cache in each pool.
+    registered: usize,
+    /// Pools without an owner whose packets are, or may be, still out.
+    dead_pools: Vec<DeadPool>,
+    /// Ids of the ports that have an owner.
+    pub open_ports: Vec<u16>,
+}
+
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+impl Eal {
+    /// Starts EAL and probes the devices.
+    ///
+    /// What can be checked is checked first, so that most mistakes leave EAL untouched and the
+    /// call may be repeated. Once EAL itself has been asked, it may not, even if it failed.
+    pub fn init(config: &EalConfig) -> Result<Eal, EalError> {
+        let host = Host::this();
+        let arguments = arguments(config)?;
+        for device in &config.devices {
+            host.device(device)?;
+        }
+        if STARTED.load(Ordering::Relaxed) {
+            return Err(EalError::AlreadyInitialised);
+        }
+        host.memory(config.hugepages, config.memory_mib)?;
+        if STARTED.swap(true, Ordering::Relaxed) {
+            return Err(EalError::AlreadyInitialised);
+        }
+        if !eal_log::install() {
+            log::warn!(target: eal_log::TARGET, "no log stream: EAL will write to stderr");
+        }
+        start(arguments)?;
+        // Some releases choose a stream of their own during rte_eal_init.
+        eal_log::install();
+        let eal = Eal(Arc::new(Inner { state: Mutex::default() }));
+        for device in &config.devices {
+            eal.probe(device)?;
+        }
+        Ok(eal)
+    }
+
+    /// Gives the calling thread an lcore id, and with it a cache in each mempool: without one,
+    /// each packet's allocation and release costs 5 ns more. Call it after pinning.
+    pub fn register_thread(&self) -> Result<RegisteredThread, EalError> {
+        let mut state = self.state();
+        if is_registered() {
+            return Err(EalError::AlreadyRegistered);
+        }
+        // SAFETY: EAL is running (self) and this thread has no lcore id yet.
+        if unsafe { dpdk_sys::rte_thread_register() } != 0 {
+            let reason = error::reason(error::errno());
+            return Err(EalError::TooManyThreads { reason, most: dpdk_sys::RTE_MAX_LCORE });
+        }
+        state.registered += 1;
+        drop(state);
+        Ok(RegisteredThread { eal: self.clone(), _not_send: PhantomData })
+    }
+
+    /// The DPDK release that runs, such as `DPDK 22.11.11`.
+    pub fn version(&self) -> &'static str {
+        // SAFETY: returns a pointer to a static NUL-terminated string.
+        let version = unsafe { CStr::from_ptr(dpdk_sys::rte_version()) };
+        version.to_str().unwrap_or("DPDK")
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The port of a device, which is probed if EAL does not know it yet.
+    pub(super) fn probe(&self, device: &Device) -> Result<u16, DeviceError> {
+        if let Some(port) = port_id(device.name()) {
+            return Ok(port);
+        }
+        if let Device::Pci(_) = device {
+            let device = device.name().to_owned();
+            return Err(DeviceError::NotConfigured { device });
+        }
+        Host::this().device(device)?;
+        eal_log::take_last_error();
+        let [name, arguments] = [device.name(), device.arguments()].map(c_string);
+        // SAFETY: EAL is running; three NUL-terminated strings, which EAL copies.
+        let result = unsafe {
+            dpdk_sys::rte_eal_hotplug_add(c"vdev".as_ptr(), name.as_ptr(), arguments.as_ptr())
+        };
+        match port_id(device.name()) {
+            Some(port) if result == 0 => Ok(port),
+            _ => Err(probe_error(device, result.saturating_neg())),
+        }
+    }
+
+    /// Forgets a virtual device whose port is closed, so that its name can be used again.
+    pub(super) fn unplug(&self, name: &str) {
+        let name = c_string(name);
+        // SAFETY: EAL is running; two NUL-terminated strings, only read.
+        let result = unsafe { dpdk_sys::rte_eal_hotplug_remove(c"vdev".as_ptr(), name.as_ptr()) };
+        if result != 0 {
+            log::debug!(target: eal_log::TARGET, "{name:?} stays plugged: {result}");
+        }
+    }
+
+    /// Takes a pool that has lost its last owner, to be freed when its packets are back.
+    pub(super) fn bury(&self, pool: DeadPool) {
+        let mut state = self.state();
+        state.dead_pools.push(pool);
+        state.reap();
+    }
+}
+
+impl State {
+    /// Frees the dead pools whose packets are all back.
+    ///
+    /// A thread with a cache raises the cache's count before it stores the packet, so a pool can
+    /// look whole in the middle of a `put`. Hence only when no other thread has a cache; the
+    /// lock keeps new ones from registering meanwhile. A thread without one puts through the
+    /// pool's ring, whose count rises last.
+    fn reap(&mut self) {
+        if self.registered == usize::from(is_registered()) {
+            self.dead_pools.retain(|pool| !pool.free_if_whole());
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // No RegisteredThread is left: each holds an Eal.
+        state.reap();
+        if !state.dead_pools.is_empty() {
+            // Somebody still owns packets, or a driver lost them: their memory must stay.
+            for pool in &state.dead_pools {
+                log::warn!(target: eal_log::TARGET, "EAL stays up: {pool} at shutdown");
+            }
+            return;
+        }
+        // SAFETY: EAL runs; ports, pools and registered threads, which hold an Eal, are gone.
+        let result = unsafe { dpdk_sys::rte_eal_cleanup() };
+        if result != 0 {
+            log::warn!(target: eal_log::TARGET, "rte_eal_cleanup: {}", error::text(-result));
+        }
+    }
+}
+
+/// A thread that has an lcore id. Dropped by the same thread, at its end.
+pub struct RegisteredThread {
+    eal: Eal,
+    /// Registration is the thread's own: neither Send nor Sync.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl RegisteredThread {
+    /// The lcore id, which is no CPU number.
+    pub fn lcore_id(&self) -> u32 {
+        // SAFETY: reads a thread-local integer.
+        unsafe { dpdk_sys::shim_lcore_id() }
+    }
+}
+
+impl Drop for RegisteredThread {
+    fn drop(&mut self) {
+        let mut state = self.eal.state();
+        // SAFETY: this is the thread that was registered (not Send), and EAL is running.
+        unsafe { dpdk_sys::rte_thread_unregister() };
+        state.registered -= 1;
+        state.reap();
+    }
+}
+
+fn is_registered() -> bool {
+    // SAFETY: reads a thread-local integer.
+    unsafe { dpdk_sys::shim_lcore_id() != dpdk_sys::SHIM_LCORE_ID_ANY }
+}
+
+fn port_id(name: &str) -> Option<u16> {
+    let name = c_string(name);
+    let mut port = 0;
+    // SAFETY: a NUL-terminated string to read and an integer to write.
+    let result = unsafe { dpdk_sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &mut port) };
+    (result == 0).then_some(port)
+}
+
+/// The argv of `rte_eal_init`.
+fn arguments(config: &EalConfig) -> Result<Vec<CString>, EalError> {
+    let lcores = config.lcores.clone().unwrap_or_else(|| format!("0@({})", allowed_cpus()));
+    if lcores.is_empty() || lcores.contains('\0') {
+        return Err(EalError::Lcores { got: lcores });
+    }
+    let memory = config.memory_mib.to_string();
+    let mut words = vec!["maelstrom", "--no-telemetry", "--lcores", &lcores, "-m", &memory];
+    if config.hugepages {
+        words.push("--in-memory");
+    } else {
+        words.extend(["--no-huge", "--no-shconf"]);
+    }
+    let mut pci =
+        config.devices.iter().filter(|device| matches!(device, Device::Pci(_))).peekable();
+    if pci.peek().is_none() {
+        words.push("--no-pci");
+    }
+    for device in pci {
+        words.extend(["-a", device.text()]);
+    }
+    Ok(words.into_iter().map(c_string).collect())
+}
+
+/// As in /proc: `0-3,8`. Isolated CPUs are not in it unless this process was put there.
+fn allowed_cpus() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.map(str::trim).filter(|list| !list.is_empty()).unwrap_or("0").to_owned()
+}
+
+/// Runs `rte_eal_init` in a thread of its own.
+fn start(arguments: Vec<CString>) -> Result<(), EalError> {
+    let run = move || {
+        // Never freed: EAL and syslog keep pointers into argv.
+        let mut argv: Vec<*mut c_char> = arguments.into_iter().map(CString::into_raw).collect();
+        let count = argv.len() as c_int;
+        argv.push(std::ptr::null_mut());
+        let argv = Vec::leak(argv);
+        // SAFETY: `count` NUL-terminated strings and a null pointer, all leaked; the first call
+        // in this process (STARTED).
+        let result = unsafe { dpdk_sys::shim_eal_init(count, argv.as_mut_ptr()) };
+        if result < 0 { Err(error::errno()) } else { Ok(()) }
+    };
+    let thread = thread::Builder::new().name("eal-init".into()).spawn(run)?;
+    // EAL does not panic; if the thread died all the same, say so instead of spreading it.
+    let result = thread.join().unwrap_or(Err(0));
+    result.map_err(|errno| {
+        let reason = error::reason(errno);
+        match errno {
+            EPERM | EACCES => EalError::Permission { reason },
+            _ => EalError::Init { errno, reason },
+        }
+    })
+}
+
+const EPERM: i32 = 1;
+const EACCES: i32 = 13;
+
+fn probe_error(device: &Device, errno: i32) -> DeviceError {
+    let raw = ["net_af_packet", "net_af_xdp", "net_tap", "net_tun"];
+    let hint = if raw.iter().any(|driver| device.name().starts_with(driver)) {
+        "; it needs the right to open raw sockets: run as root or \
+         setcap cap_net_raw,cap_net_admin=ep"
+    } else {
+        ""
+    };
+    let reason = error::reason(errno);
+    DeviceError::Probe { device: device.text().to_owned(), errno, reason, hint }
+}
+
+/// Text without NUL bytes, which `Device` and `Mempool` have made sure of; what follows one that
+/// slipped through is cut off, as C would.
+pub(super) fn c_string(text: &str) -> CString {
+    let text = text.split('\0').next().unwrap_or_default();
+    CString::new(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dpdk::test_eal;
+
+    #[test]
+    fn arguments_follow_the_configuration() {
+        let text = |config: &EalConfig| {
+            let words = arguments(config).unwrap();
+            words.iter().map(|word| word.to_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        let lcores = Some("0@0".to_owned());
+        let mut config = EalConfig { lcores, ..EalConfig::default() };
+        let huge = "maelstrom --no-telemetry --lcores 0@0 -m 512 --in-memory --no-pci";
+        assert_eq!(text(&config), huge);
+        config.hugepages = false;
+        config.devices.push(Device::parse("03:00.0").unwrap());
+        let small = "maelstrom --no-telemetry --lcores 0@0 -m 512 --no-huge --no-shconf \
+                     -a 0000:03:00.0";
+        assert_eq!(text(&config), small);
+    }
+
+    #[test]
+    fn a_thread_registers_once_at_a_time() {
+        let eal = test_eal();
+        let thread = eal.register_thread().unwrap();
+        assert!(thread.lcore_id() < dpdk_sys::RTE_MAX_LCORE);
+        assert!(matches!(eal.register_thread(), Err(EalError::AlreadyRegistered)));
+        drop(thread);
+        drop(eal.register_thread().unwrap());
+    }
+
+    #[test]
+    fn a_second_init_is_refused() {
+        let _first = test_eal();
+        let config = EalConfig { hugepages: false, ..EalConfig::default() };
+        assert!(matches!(Eal::init(&config), Err(EalError::AlreadyInitialised)));
+    }
+}

@@ -1,0 +1,116 @@
+//! EAL's own log, as records of the `log` crate with the target `eal`.
+//!
+//! * What this room does: cuts what EAL prints into lines and gives each its level.
+//! * Who feeds it: EAL and the drivers, through a stream that the shim opened.
+//! * Whom it feeds: the `log` crate, and error messages with the last thing that went wrong.
+//! * Which thread runs it: any that makes EAL log, one at a time (the stream has a lock).
+//! * What it must not do: unwind into C, or be called per packet (drivers log at set-up only).
+
+use log::Level;
+use std::{
+    os::raw::c_char,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// The target of every record, to be filtered by: `RUST_LOG=eal=debug`.
+pub const TARGET: &str = "eal";
+
+/// No line of EAL's is longer; what is, is cut into several.
+const LONGEST_LINE: usize = 4096;
+
+#[derive(Default)]
+struct State {
+    /// Text whose newline has not come yet.
+    partial: Vec<u8>,
+    last_error: Option<String>,
+}
+
+static STATE: Mutex<State> = Mutex::new(State { partial: Vec::new(), last_error: None });
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends EAL's log here for the rest of the process. Whether it could be done.
+pub(super) fn install() -> bool {
+    // SAFETY: `sink` has the signature the shim declares, lives forever and never unwinds.
+    unsafe { dpdk_sys::shim_log_to(Some(sink)) == 0 }
+}
+
+/// The last error that EAL or a driver logged since the previous call.
+pub(super) fn take_last_error() -> Option<String> {
+    state().last_error.take()
+}
+
+unsafe extern "C" fn sink(text: *const c_char, length: usize, level: u32) {
+    // SAFETY: the C library's stream passes its buffer: `length` readable bytes, for the call.
+    let text = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) };
+    // A logger that panics must not unwind through EAL.
+    let _ = catch_unwind(AssertUnwindSafe(|| take(text, level_of(level))));
+}
+
+/// From RTE_LOG_*. What EAL calls INFO is chatter at each start ("Detected NUMA nodes: 1").
+fn level_of(level: u32) -> Level {
+    match level {
+        0..=4 => Level::Error,
+        5 => Level::Warn,
+        6 => Level::Info,
+        7 => Level::Debug,
+        _ => Level::Trace,
+    }
+}
+
+fn take(text: &[u8], level: Level) {
+    let lines = state().lines(text, level);
+    for line in lines {
+        // Outside the lock: the logger is the application's and may do anything.
+        log::log!(target: TARGET, level, "{line}");
+    }
+}
+
+impl State {
+    /// The whole lines that `text` completes, without the empty ones.
+    fn lines(&mut self, text: &[u8], level: Level) -> Vec<String> {
+        let mut lines = Vec::new();
+        for piece in text.split_inclusive(|byte| *byte == b'\n') {
+            self.partial.extend_from_slice(piece);
+            if !piece.ends_with(b"\n") && self.partial.len() < LONGEST_LINE {
+                continue;
+            }
+            let line =
+                String::from_utf8_lossy(&std::mem::take(&mut self.partial)).trim().to_owned();
+            if line.is_empty() {
+                continue;
+            }
+            if level == Level::Error {
+                self.last_error = Some(line.clone());
+            }
+            lines.push(line);
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_lines_and_drops_empty_ones() {
+        let mut state = State::default();
+        assert!(state.lines(b"EAL: half", Level::Debug).is_empty());
+        assert_eq!(
+            state.lines(b" a line\n\n  \nnext\n", Level::Debug),
+            ["EAL: half a line", "next"]
+        );
+        assert_eq!(state.last_error, None);
+        state.lines(b"EAL: no\n", Level::Error);
+        assert_eq!(state.last_error.as_deref(), Some("EAL: no"));
+    }
+
+    #[test]
+    fn maps_levels() {
+        assert_eq!([4, 5, 6, 7, 8].map(level_of).map(|level| level as u8), [1, 2, 3, 4, 5]);
+    }
+}

@@ -1,0 +1,263 @@
+//! What can be checked before EAL is asked, because EAL only logs and cannot be asked twice.
+//!
+//! * What this room does: looks for hugepages, plugins, interfaces, files and PCI drivers.
+//! * Who feeds it: `eal`, with the configuration, and `port`, with devices named later.
+//! * Whom it feeds: the operator, with errors that name the mending command.
+//! * Which thread runs it: control threads, at start.
+//! * What it must not do: change anything on the machine, or refuse what it does not know.
+
+use super::{
+    device::Device,
+    error::{DeviceError, EalError},
+};
+use std::{
+    ffi::CStr,
+    fs, io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+/// Virtual drivers and the plugins they live in. A device's name begins with its driver's.
+const DRIVERS: [(&str, &str); 14] = [
+    ("net_af_packet", "net_af_packet"),
+    ("net_af_xdp", "net_af_xdp"),
+    ("net_bonding", "net_bond"),
+    ("net_failsafe", "net_failsafe"),
+    ("net_memif", "net_memif"),
+    ("net_null", "net_null"),
+    ("net_pcap", "net_pcap"),
+    ("net_ring", "net_ring"),
+    ("net_softnic", "net_softnic"),
+    ("net_tap", "net_tap"),
+    ("net_tun", "net_tap"),
+    ("net_vdev_netvsc", "net_vdev_netvsc"),
+    ("net_vhost", "net_vhost"),
+    ("net_virtio_user", "net_virtio"),
+];
+
+/// Kernel drivers that hand a device to DPDK, or share it with DPDK (Mellanox).
+const USABLE: [&str; 6] =
+    ["vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_core", "mlx4_core", "uio_hv_generic"];
+
+/// The least memory EAL, its drivers' plugins and a small pool get along with.
+const LEAST_MEMORY_MIB: u32 = 16;
+
+/// Where to look; tests look elsewhere.
+pub(super) struct Host {
+    /// The root of the file system, for /sys, /dev and /proc.
+    pub root: PathBuf,
+    /// Where EAL loads its plugins from.
+    pub plugins: PathBuf,
+}
+
+impl Host {
+    pub fn this() -> Host {
+        let plugins = CStr::from_bytes_until_nul(dpdk_sys::RTE_EAL_PMD_PATH).unwrap_or_default();
+        Host { root: "/".into(), plugins: std::ffi::OsStr::from_bytes(plugins.to_bytes()).into() }
+    }
+
+    /// Whether the memory asked for is there.
+    pub fn memory(&self, hugepages: bool, wanted_mib: u32) -> Result<(), EalError> {
+        if wanted_mib < LEAST_MEMORY_MIB {
+            return Err(EalError::Memory { got: wanted_mib, least: LEAST_MEMORY_MIB });
+        }
+        if !hugepages {
+            return Ok(());
+        }
+        let free_kib: u64 = files(&self.root.join("sys/kernel/mm/hugepages"))
+            .filter_map(|folder| {
+                let name = folder.file_name()?.to_str()?;
+                let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+                Some(kib * number(&folder.join("free_hugepages"))?)
+            })
+            .sum();
+        let free_mib = free_kib / 1024;
+        if free_mib >= u64::from(wanted_mib) {
+            return Ok(());
+        }
+        // Reserved in units of 2 MiB, on top of what others have taken already.
+        let reserved = number(&self.root.join("proc/sys/vm/nr_hugepages")).unwrap_or(0);
+        let missing = (u64::from(wanted_mib) - free_mib).div_ceil(2);
+        Err(EalError::NoHugepages { free_mib, wanted_mib, pages: reserved + missing })
+    }
+
+    /// Whether the device can be expected to come up.
+    pub fn device(&self, device: &Device) -> Result<(), DeviceError> {
+        match device {
+            Device::Vdev(_) => self.vdev(device),
+            Device::Pci(_) => self.pci(device.name()),
+        }
+    }
+
+    fn vdev(&self, device: &Device) -> Result<(), DeviceError> {
+        let known = DRIVERS.iter().find(|(driver, _)| device.name().starts_with(driver));
+        match known {
+            Some((_, plugin)) => self.plugin(device, plugin)?,
+            None => self.unknown_driver(device)?,
+        }
+        let driver = known.map_or("", |(driver, _)| driver);
+        match driver {
+            "net_af_packet" | "net_af_xdp" => {
+                if device.values("iface").next().is_none() {
+                    let expected = "iface=<network interface>";
+                    return Err(DeviceError::MissingArgument { device: shown(device), expected });
+                }
+                self.interfaces(device, &["iface"])
+            }
+            "net_tap" => self.interfaces(device, &["remote"]),
+            "net_pcap" => {
+                self.interfaces(device, &["iface", "rx_iface", "rx_iface_in", "tx_iface"])?;
+                self.readable(device, "rx_pcap")?;
+                self.creatable(device, "tx_pcap")
+            }
+            "net_vhost" => self.creatable(device, "iface"),
+            "net_virtio_user" => match device.values("path").next() {
+                Some(_) if device.values("server").next() == Some("1") => {
+                    self.creatable(device, "path")
+                }
+                Some(_) => self.exists(device, "path"),
+                None => {
+                    let expected = "path=<vhost-user socket or /dev/vhost-net>";
+                    Err(DeviceError::MissingArgument { device: shown(device), expected })
+                }
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// A driver that is not in the table is taken if a plugin of its name is there.
+    fn unknown_driver(&self, device: &Device) -> Result<(), DeviceError> {
+        let driver = device.name().trim_end_matches(|c: char| c.is_ascii_digit());
+        if driver.starts_with("net_") && self.plugin(device, driver).is_ok() {
+            return Ok(());
+        }
+        let known = DRIVERS.map(|(driver, _)| driver).join(" ");
+        Err(DeviceError::UnknownDriver { device: shown(device), known })
+    }
+
+    fn plugin(&self, device: &Device, plugin: &str) -> Result<(), DeviceError> {
+        let wanted = format!("librte_{plugin}.so");
+        // No such folder: EAL was built otherwise, perhaps with its drivers linked in.
+        let found = files(&self.plugins)
+            .any(|file| file.file_name().is_some_and(|name| has_prefix(name, &wanted)));
+        if found || !self.plugins.is_dir() {
+            return Ok(());
+        }
+        Err(DeviceError::MissingPlugin {
+            device: shown(device),
+            plugin: plugin.to_owned(),
+            folder: self.plugins.display().to_string(),
+            package: self.package(plugin),
+        })
+    }
+
+    /// Debian's name for a plugin's package: `librte-net-pcap23`, the number being the ABI's.
+    fn package(&self, plugin: &str) -> String {
+        let folder = self.plugins.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let abi = folder.strip_prefix("pmds-").and_then(|abi| abi.split('.').next()).unwrap_or("*");
+        format!("librte-{}{abi}", plugin.replace('_', "-"))
+    }
+
+    fn interfaces(&self, device: &Device, keys: &[&str]) -> Result<(), DeviceError> {
+        let folder = self.root.join("sys/class/net");
+        // A name with a slash would leave the folder.
+        let is_there =
+            |name: &str| !name.is_empty() && !name.contains('/') && folder.join(name).exists();
+        for key in keys {
+            if let Some(interface) = device.values(key).find(|name| !is_there(name)) {
+                let (device, interface) = (shown(device), interface.to_owned());
+                let key = (*key).to_owned();
+                return Err(DeviceError::MissingInterface { device, key, interface });
+            }
+        }
+        Ok(())
+    }
+
+    fn readable(&self, device: &Device, key: &str) -> Result<(), DeviceError> {
+        each_path(device, key, |path| fs::File::open(path).map(drop))
+    }
+
+    fn exists(&self, device: &Device, key: &str) -> Result<(), DeviceError> {
+        each_path(device, key, |path| fs::metadata(path).map(drop))
+    }
+
+    /// The file is the driver's to make; its folder must be there.
+    fn creatable(&self, device: &Device, key: &str) -> Result<(), DeviceError> {
+        each_path(device, key, |path| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            match fs::metadata(folder.unwrap_or(Path::new(".")))?.is_dir() {
+                true => Ok(()),
+                false => Err(io::ErrorKind::NotADirectory.into()),
+            }
+        })
+    }
+
+    fn pci(&self, address: &str) -> Result<(), DeviceError> {
+        let folder = self.root.join("sys/bus/pci/devices").join(address);
+        let address = address.to_owned();
+        if !folder.exists() {
+            return Err(DeviceError::PciMissing { address });
+        }
+        let Ok(driver) = fs::read_link(folder.join("driver")) else {
+            return Err(DeviceError::PciUnbound { address });
+        };
+        let driver = driver.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !USABLE.contains(&driver.as_str()) {
+            return Err(DeviceError::PciKernelDriver { address, driver });
+        }
+        if driver == "vfio-pci" {
+            self.vfio(&address, &folder)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this user may open the group's file. It is not opened: a group opens once.
+    fn vfio(&self, address: &str, folder: &Path) -> Result<(), DeviceError> {
+        let Ok(group) = fs::read_link(folder.join("iommu_group")) else { return Ok(()) };
+        let container = self.root.join("dev/vfio/vfio");
+        let group = self.root.join("dev/vfio").join(group.file_name().unwrap_or_default());
+        let failed = |path: &Path, error: io::Error| DeviceError::Permission {
+            device: address.to_owned(),
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        };
+        fs::File::options()
+            .read(true)
+            .write(true)
+            .open(&container)
+            .map_err(|error| failed(&container, error))?;
+        fs::metadata(&group).map(drop).map_err(|error| failed(&group, error))
+    }
+}
+
+fn shown(device: &Device) -> String {
+    device.name().to_owned()
+}
+
+/// Checks each path that the device's argument names.
+fn each_path(
+    device: &Device,
+    key: &str,
+    check: impl Fn(&Path) -> io::Result<()>,
+) -> Result<(), DeviceError> {
+    device.values(key).try_for_each(|path| {
+        check(Path::new(path)).map_err(|error| DeviceError::File {
+            device: shown(device),
+            key: key.to_owned(),
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+    })
+}
+
+fn files(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn has_prefix(name: &std::ffi::OsStr, prefix: &str) -> bool {
+    name.as_bytes().starts_with(prefix.as_bytes())
+}
