@@ -98,7 +98,7 @@ done
 
 start tcpdump.log $A tcpdump -i lan -s 0 -n -Z root -B 32768 --time-stamp-precision=nano -w "$work/raw.pcap"
 tcpdump_pid=${started[-1]}
-wait_until "tcpdump to listen" grep -q 'listening on' "$work/tcpdump.log"
+wait_until "tcpdump to listen" grep -qs 'listening on' "$work/tcpdump.log"
 
 vlan_by="the kernel's 8021q"
 make_vlan() { # make_vlan NS MAC: lan.VID, the kernel's own where it has 8021q, else a tap
@@ -135,7 +135,7 @@ pings() {
     local addr
     for addr in $B4 $B6 $B4V $B6V; do
         in_ns $A python3 "$here/traffic.py" ping $addr 10 >>"$work/ping.log" 2>&1 ||
-            die "$(tail -n 1 "$work/ping.log")"
+            die "$(tail -qn 1 "$work"/ping.log "$work"/tag-*.log 2>/dev/null | tr '\n' ' ')"
     done
 }
 forget() { # neighbours are asked for again: ARP and neighbour discovery
