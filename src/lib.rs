@@ -3,7 +3,11 @@
 //! The rooms and the way imports point are in docs/ARCHITECTURE.md; README.md is where to begin.
 
 #[cfg(feature = "dpdk")]
+pub mod control;
+#[cfg(feature = "dpdk")]
 pub mod dpdk;
 pub mod fec;
+#[cfg(feature = "dpdk")]
+pub mod gateway;
 pub mod lab;
 pub mod wire;

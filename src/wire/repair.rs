@@ -120,9 +120,14 @@ fn members(base: u64, first: &Raw, more: &[RawRun]) -> Result<Members, Bad> {
     Members::from_runs(first.stride.get(), runs).map_err(|_| Bad::Members)
 }
 
+/// How many bytes there are before the XOR, from the shim on, when the group has these members.
+pub fn header_len(members: &Members) -> usize {
+    REPAIR_LEN + (members.runs().len() - 1) * Run::WIRE_LEN
+}
+
 /// How long the packet of `repair` is, from the shim on.
 pub fn packet_len(repair: &Repair<'_>) -> usize {
-    REPAIR_LEN + (repair.members.runs().len() - 1) * Run::WIRE_LEN + repair.bytes.len()
+    header_len(&repair.members) + repair.bytes.len()
 }
 
 /// Writes the packet of `repair`, from the shim on, into `packet`, which has its

@@ -1,0 +1,173 @@
+//! Counters that one thread writes and any thread reads.
+//!
+//! Every packet that a room drops is counted under its reason; the names here are those that the
+//! final report, the JSON and the documentation use.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A count with one writer. A reader sees some recent value; several counters read one after the
+/// other need not add up while the writer runs.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts `n` more. Only the owner may call this: two writers would lose counts.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        // Relaxed: nothing else is published with a count. A load and a store, not a locked
+        // read-modify-write: there is one writer.
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Sets the count, where something else has counted.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// The count so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Defines a room's counters: a struct on cache lines of its own, whose `each` goes through names
+/// and values in order.
+macro_rules! counters {
+    ($(#[$room:meta])* $name:ident { $($(#[$doc:meta])* $field:ident,)* }) => {
+        $(#[$room])*
+        #[derive(Debug, Default)]
+        #[repr(align(64))]
+        pub struct $name {
+            $($(#[$doc])* pub $field: Counter,)*
+        }
+
+        impl $name {
+            /// Every counter's name and value, in the order of their declaration.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+                [$((stringify!($field), self.$field.get()),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// What `protect` counts.
+    ProtectCounters {
+        /// Frames from the LAN.
+        lan_in,
+        /// Their bytes.
+        lan_in_bytes,
+        /// Source packets sent.
+        source_sent,
+        /// The bytes of their frames.
+        source_sent_bytes,
+        /// Repair packets sent.
+        repair_sent,
+        /// Their bytes on the WAN.
+        repair_sent_bytes,
+        /// Of the repair packets, those whose group a flush or its age cut short.
+        repair_flushed,
+        /// Frames too large to protect, sent as they are.
+        bypassed,
+        /// Frames for bridges only that were protected and sent, as configured.
+        link_local_passed,
+        /// Dropped: a frame for bridges only.
+        link_local_dropped,
+        /// Dropped: shorter than an Ethernet header.
+        runt,
+        /// Dropped: too large to protect, and bypassing is off or could not carry it.
+        too_large,
+        /// Dropped: the buffer had no room for the headers.
+        no_headroom,
+        /// Repair packets not sent: the WAN port was full.
+        repair_shed,
+        /// Repair packets not sent: no buffer was free.
+        repair_no_mbuf,
+    }
+}
+
+counters! {
+    /// What `recover` counts.
+    RecoverCounters {
+        /// Packets from the WAN.
+        wan_in,
+        /// Their bytes.
+        wan_in_bytes,
+        /// Frames out on the LAN: as they came, rebuilt, or bypassed.
+        delivered,
+        /// Their bytes.
+        delivered_bytes,
+        /// Of those, frames that were rebuilt.
+        recovered,
+        /// Of those, frames that came unprotected.
+        bypassed,
+        /// Repair packets that were taken.
+        repair_received,
+        /// Of those, repairs whose members had all arrived.
+        repair_redundant,
+        /// Of those, repairs that came too late: a member had left the window.
+        repair_too_old,
+        /// Waiting repairs that made way for newer ones.
+        repair_evicted,
+        /// Source packets that had been delivered before.
+        duplicates_suppressed,
+        /// Rejected: shorter than its headers.
+        truncated,
+        /// Rejected: another wire version.
+        bad_version,
+        /// Rejected: an unknown kind of packet.
+        bad_kind,
+        /// Rejected: not protected in the configured way.
+        bad_integrity,
+        /// Rejected: its length does not fit.
+        bad_length,
+        /// Rejected: a sequence number beyond the limit.
+        bad_sequence,
+        /// Rejected: a group that contradicts itself.
+        bad_members,
+        /// Rejected: the check does not confirm it.
+        bad_check,
+        /// Rejected: a rebuilt frame that its check does not confirm.
+        bad_rebuilt,
+        /// Rejected: of another channel, or our own come back.
+        unknown_channel,
+        /// Rejected: of an epoch that has ended.
+        stale_epoch,
+        /// Held back: the first packet of a new epoch or of a jump, until another confirms it.
+        unconfirmed,
+        /// Rejected: behind the window, so that nobody knows whether it was delivered.
+        too_old,
+        /// Rejected: not of this protocol, or a frame for bridges only.
+        foreign,
+        /// Dropped: in several buffers.
+        not_contiguous,
+        /// Dropped: the LAN port was full.
+        lan_full,
+        /// Not rebuilt: no buffer was free.
+        no_mbuf,
+    }
+}
+
+impl RecoverCounters {
+    /// The reasons for which a packet from the WAN was rejected, and how many were.
+    pub fn rejected(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        const REASONS: [&str; 14] = [
+            "truncated",
+            "bad_version",
+            "bad_kind",
+            "bad_integrity",
+            "bad_length",
+            "bad_sequence",
+            "bad_members",
+            "bad_check",
+            "bad_rebuilt",
+            "unknown_channel",
+            "stale_epoch",
+            "unconfirmed",
+            "too_old",
+            "foreign",
+        ];
+        self.each().filter(|(name, _)| REASONS.contains(name))
+    }
+}

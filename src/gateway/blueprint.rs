@@ -1,0 +1,325 @@
+//! What a gateway is made of, how large everything is, and what memory that takes.
+//!
+//! Both `run` and the laboratory build their gateways from this, so that they are the same.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::protect::ProtectConfig;
+use super::recover::RecoverConfig;
+use super::settings::{LinkLocal, Outer, Oversize, Side};
+use crate::dpdk::Kept;
+use crate::dpdk::mbuf::BURST;
+use crate::fec::group::MAX_RUNS;
+use crate::fec::xor::Engine;
+use crate::fec::{Code, DecoderConfig, EncoderConfig, Run, Timing};
+use crate::wire::outer::{MIN_FRAME, OUTER_LEN};
+use crate::wire::repair::REPAIR_LEN;
+use crate::wire::shim::Integrity;
+
+/// Bytes that DPDK leaves free in front of a packet, where our headers go.
+const HEADROOM: usize = 128;
+/// What a repair packet that merges bins has in its header beyond one that does not, at most.
+const MORE_RUNS: usize = (MAX_RUNS - 1) * Run::WIRE_LEN;
+/// What an mbuf takes beside its data room: the `rte_mbuf`, and the mempool's header.
+const MBUF_OVERHEAD: usize = 128 + 64;
+/// Mbufs in receive and transmit rings and on their way, for two ports.
+const IN_PASSING: usize = 8 * 1024 - 1;
+/// Two Ethernet VLAN tags, which an MTU doesn't count.
+pub const TAGS: usize = 8;
+
+/// One gateway, in validated values. `epoch` and the MAC addresses come when it is built.
+#[derive(Clone, Debug)]
+pub struct Blueprint {
+    /// Which of the two.
+    pub side: Side,
+    /// What confirms packets on the WAN.
+    pub integrity: Integrity,
+    /// Frames for bridges only.
+    pub link_local: LinkLocal,
+    /// Frames too large to protect.
+    pub oversize: Oversize,
+    /// The longest frame that the LAN brings, in bytes, with header and tags, without FCS.
+    pub lan_frame: usize,
+    /// The WAN's MTU.
+    pub wan_mtu: u16,
+    /// The EtherType of our packets on the WAN.
+    pub ethertype: u16,
+    /// The code for dense traffic.
+    pub code: Code,
+    /// The code for sparse traffic.
+    pub sparse: Option<Code>,
+    /// Ages and idle times.
+    pub timing: Timing,
+    /// Packets in the window; `None` is what suits the code.
+    pub window: Option<usize>,
+}
+
+/// Why a gateway can't be built. One line each.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum BlueprintError {
+    /// No frame fits.
+    #[error(
+        "a WAN MTU of {mtu} leaves no room for LAN frames behind {REPAIR_LEN} bytes of headers; \
+         expected at least {least}"
+    )]
+    MtuTooSmall {
+        /// What was given.
+        mtu: u16,
+        /// What is needed.
+        least: usize,
+    },
+    /// The code's groups don't fit the window.
+    #[error(
+        "a window of {window} packets does not hold the span of code {code}, {span} packets; \
+         expected at least {span}"
+    )]
+    WindowTooSmall {
+        /// What was given.
+        window: usize,
+        /// The code.
+        code: Code,
+        /// Its span.
+        span: u64,
+    },
+    /// It takes too much.
+    #[error(
+        "code {code} takes {} MiB of memory ({memory}), more than the limit of {} MiB; choose smaller \
+         groups or interleaves, or raise the limit",
+        mib(memory.total()), mib(*limit)
+    )]
+    MemoryLimit {
+        /// The code.
+        code: Code,
+        /// What it takes.
+        memory: Memory,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+}
+
+/// What a gateway allocates at start, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// The encoder's open groups.
+    pub groups: u64,
+    /// The decoder's tables.
+    pub window: u64,
+    /// The packets themselves.
+    pub mbufs: u64,
+}
+
+impl Memory {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.groups + self.window + self.mbufs
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Memory { groups, window, mbufs } = self;
+        write!(f, "groups {}, window {}, packets {}", mib(*groups), mib(*window), mib(*mbufs))
+    }
+}
+
+/// In MiB, rounded up.
+pub fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
+}
+
+impl Blueprint {
+    /// A gateway with the defaults of everything but the code.
+    pub fn new(side: Side, code: Code) -> Blueprint {
+        Blueprint {
+            side,
+            integrity: Integrity::default(),
+            link_local: LinkLocal::default(),
+            oversize: Oversize::default(),
+            lan_frame: 1500 + OUTER_LEN + TAGS,
+            wan_mtu: 9000,
+            ethertype: crate::wire::outer::ETHERTYPE,
+            sparse: Some(code.short()),
+            timing: Timing::new(&code),
+            code,
+            window: None,
+        }
+    }
+
+    /// Whether it can be built within `limit` bytes.
+    pub fn check(&self, limit: u64) -> Result<(), BlueprintError> {
+        let mtu = self.wan_mtu;
+        let least = REPAIR_LEN + MIN_FRAME + MORE_RUNS;
+        if usize::from(mtu) < least {
+            return Err(BlueprintError::MtuTooSmall { mtu, least });
+        }
+        let code = self.code.clone();
+        let (window, span) = (self.decoder().window, self.code.span());
+        if (window as u64) < span {
+            return Err(BlueprintError::WindowTooSmall { window, code, span });
+        }
+        let memory = self.memory();
+        if memory.total() > limit {
+            return Err(BlueprintError::MemoryLimit { code, memory, limit });
+        }
+        Ok(())
+    }
+
+    /// What an operator should know though it is no error. One line each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (a, b) in self.code.common_factors() {
+            warnings.push(format!(
+                "code {}: interleaves {a} and {b} are not coprime: packets that collide in one \
+                 layer collide in the other too",
+                self.code
+            ));
+        }
+        let (protected, lan) = (self.max_protected(), self.lan_frame);
+        if protected < lan {
+            let fate = match self.oversize {
+                Oversize::Bypass => "sent unprotected if they fit as they are, else dropped",
+                Oversize::Drop => "dropped",
+            };
+            warnings.push(format!(
+                "LAN frames of {} to {lan} bytes do not fit the WAN MTU of {} with their headers: they \
+                 will be {fate}; a WAN MTU of {} would protect them",
+                protected + 1,
+                self.wan_mtu,
+                lan + REPAIR_LEN,
+            ));
+        }
+        if self.integrity == Integrity::Off {
+            warnings.push(
+                "integrity is off: frames that the WAN damages are delivered damaged; for \
+                 measurements only"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+
+    /// The longest frame that is protected, in bytes.
+    pub fn max_protected(&self) -> usize {
+        usize::from(self.wan_mtu).saturating_sub(REPAIR_LEN).min(self.lan_frame)
+    }
+
+    /// How large an mbuf's buffer must be, headroom included.
+    pub fn data_room(&self) -> u16 {
+        let repair = OUTER_LEN + REPAIR_LEN + MORE_RUNS + self.max_protected();
+        let room = HEADROOM + repair.max(self.lan_frame);
+        room.next_multiple_of(64).min(usize::from(u16::MAX)) as u16
+    }
+
+    /// How many mbufs a gateway holds at most: its window, and those in passing.
+    pub fn mbufs(&self) -> u32 {
+        let held = self.decoder().packets_held() + IN_PASSING + BURST;
+        held.min(u32::MAX as usize) as u32
+    }
+
+    /// What it allocates.
+    pub fn memory(&self) -> Memory {
+        let mbuf = usize::from(self.data_room()) + MBUF_OVERHEAD;
+        Memory {
+            groups: self.encoder().memory_bytes() as u64,
+            window: self.decoder().memory_bytes::<Kept>() as u64,
+            mbufs: u64::from(self.mbufs()) * mbuf as u64,
+        }
+    }
+
+    fn encoder(&self) -> EncoderConfig {
+        let max_frame = self.max_protected();
+        EncoderConfig {
+            code: self.code.clone(),
+            sparse: self.sparse.clone(),
+            timing: self.timing.clone(),
+            max_frame,
+            repair_room: (usize::from(self.wan_mtu) - REPAIR_LEN).min(max_frame + MORE_RUNS),
+            engine: Engine::detect(),
+        }
+    }
+
+    fn decoder(&self) -> DecoderConfig {
+        let fitting = || DecoderConfig::window_for(self.code.span());
+        DecoderConfig {
+            window: self.window.unwrap_or_else(fitting),
+            max_frame: self.max_protected(),
+            check: None,
+            engine: Engine::detect(),
+        }
+    }
+
+    /// `protect` of worker number `worker`, sending from `source` to `destination`.
+    pub fn protect(
+        &self,
+        worker: u8,
+        epoch: u32,
+        source: [u8; 6],
+        destination: [u8; 6],
+    ) -> ProtectConfig {
+        ProtectConfig {
+            channel: self.side.channel(worker),
+            epoch,
+            integrity: self.integrity,
+            outer: Outer::new(source, destination, self.ethertype, self.wan_mtu),
+            link_local: self.link_local,
+            oversize: self.oversize,
+            encoder: self.encoder(),
+        }
+    }
+
+    /// `recover` for the peer's worker number `worker`.
+    pub fn recover(&self, worker: u8) -> RecoverConfig {
+        RecoverConfig {
+            channel: self.side.other().channel(worker),
+            integrity: self.integrity,
+            ethertype: self.ethertype,
+            oversize: self.oversize,
+            decoder: self.decoder(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blueprint(code: &str) -> Blueprint {
+        Blueprint::new(Side::West, code.parse().unwrap())
+    }
+
+    #[test]
+    fn says_what_does_not_fit() {
+        let good = blueprint("20:97,101,103+g1");
+        assert_eq!(good.check(1 << 30), Ok(()));
+        assert!(good.warnings().is_empty());
+        let error = good.check(1 << 20).unwrap_err().to_string();
+        assert!(error.contains("20:97,101,103+g1") && error.contains("limit of 1 MiB"), "{error}");
+        let small = Blueprint { wan_mtu: 100, ..good.clone() };
+        assert!(small.check(1 << 30).unwrap_err().to_string().contains("MTU of 100"));
+        let window = Blueprint { window: Some(1024), ..good.clone() };
+        assert!(window.check(1 << 30).unwrap_err().to_string().contains("2060"));
+    }
+
+    #[test]
+    fn warns_of_what_is_unwise() {
+        assert_eq!(blueprint("8:1,20,40").warnings().len(), 1);
+        let tight = Blueprint { wan_mtu: 1500, ..blueprint("20:97,101+g1") };
+        assert!(tight.warnings()[0].contains("1459 to 1522"), "{:?}", tight.warnings());
+        let off = Blueprint { integrity: Integrity::Off, ..blueprint("20:97,101+g1") };
+        assert!(off.warnings()[0].contains("integrity"));
+    }
+
+    #[test]
+    fn whatever_is_protected_fits_the_wan_with_its_repairs() {
+        for wan_mtu in [300, 1500, 9000] {
+            let blueprint = Blueprint { wan_mtu, ..blueprint("20:97,101+g1") };
+            let encoder = blueprint.encoder();
+            assert!(encoder.repair_room >= encoder.max_frame);
+            assert!(encoder.repair_room + REPAIR_LEN <= usize::from(wan_mtu));
+            let longest = OUTER_LEN + REPAIR_LEN + encoder.repair_room;
+            assert!(longest + HEADROOM <= usize::from(blueprint.data_room()));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! How a room receives and sends: a port's queues, or something that wraps them.
+
+use crate::dpdk::mbuf::{Burst, Mbuf};
+use crate::dpdk::{RxQueue, TxQueue};
+
+/// Where frames come from.
+pub trait Receive: Send {
+    /// Puts what has arrived by `now` (nanoseconds) into the empty `burst`.
+    fn receive(&mut self, now: u64, burst: &mut Burst);
+}
+
+/// Where frames go.
+pub trait Transmit: Send {
+    /// Sends from the front of `burst` and removes what was taken; the rest stays in order.
+    fn transmit(&mut self, now: u64, burst: &mut Burst);
+}
+
+impl Receive for RxQueue {
+    #[inline]
+    fn receive(&mut self, _now: u64, burst: &mut Burst) {
+        self.burst(burst);
+    }
+}
+
+impl Transmit for TxQueue {
+    #[inline]
+    fn transmit(&mut self, _now: u64, burst: &mut Burst) {
+        self.burst(burst);
+    }
+}
+
+/// A burst on its way out. What the port does not take stays here for the next attempt, and a room
+/// that can't empty its outbox does not receive: the queue that builds up is the port's own.
+pub struct Outbox<T> {
+    port: T,
+    burst: Burst,
+}
+
+impl<T: Transmit> Outbox<T> {
+    /// An empty one before `port`.
+    pub fn new(port: T) -> Outbox<T> {
+        Outbox { port, burst: Burst::new() }
+    }
+
+    /// Whether nothing waits to be sent.
+    pub fn is_empty(&self) -> bool {
+        self.burst.is_empty()
+    }
+
+    /// Tries to send what waits.
+    #[inline]
+    pub fn send(&mut self, now: u64) {
+        if !self.burst.is_empty() {
+            self.port.transmit(now, &mut self.burst);
+        }
+    }
+
+    /// Whether there is room for another frame, sending first when there is none.
+    #[inline]
+    pub fn has_room(&mut self, now: u64) -> bool {
+        if self.burst.is_full() {
+            self.port.transmit(now, &mut self.burst);
+        }
+        !self.burst.is_full()
+    }
+
+    /// Appends a frame, sending first when there is no room. False, and the frame dropped, when
+    /// the port does not take any.
+    #[inline]
+    pub fn push(&mut self, now: u64, mbuf: Mbuf) -> bool {
+        self.has_room(now) && self.burst.try_push(mbuf).is_ok()
+    }
+}

@@ -1,0 +1,29 @@
+//! The two mirrored rooms of a gateway, and the workers that poll them.
+//!
+//! ```text
+//!            +--------------- gateway -----------------+
+//!   LAN ---> | protect   classify, stamp, send, encode | ---> WAN
+//!   LAN <--- | recover   verify, deliver, peel, deliver| <--- WAN
+//!            +-----------------------------------------+
+//! ```
+//!
+//! * **Does:** moves frames, as DESIGN's data path says; every drop has a counter.
+//! * **Fed by:** the receive queues of the LAN and the WAN port.
+//! * **Feeds:** their transmit queues.
+//! * **Runs on:** a [`worker`] for each core that the configuration names.
+//! * **Must not:** read a clock (time is passed in), lock, allocate, log or panic per packet.
+
+pub mod blueprint;
+pub mod inbound;
+pub mod io;
+pub mod protect;
+pub mod recover;
+pub mod settings;
+pub mod worker;
+
+pub use blueprint::{Blueprint, BlueprintError};
+pub use io::{Outbox, Receive, Transmit};
+pub use protect::Protect;
+pub use recover::{Observer, Recover};
+pub use settings::{LinkLocal, Outer, Oversize, Side};
+pub use worker::{Idle, Room, Worker};

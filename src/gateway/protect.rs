@@ -1,0 +1,242 @@
+//! LAN → WAN: every frame is stamped and sent at once, its repairs follow.
+//!
+//! * **Does:** classify, stamp, send, encode, send the repairs that are due.
+//! * **Fed by:** a LAN receive queue.
+//! * **Feeds:** a WAN transmit queue.
+//! * **Runs on:** one worker; it owns its channel.
+//! * **Must not:** let a source packet wait for coding, or touch one after it was sent.
+
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use zerocopy::IntoBytes;
+
+use super::io::{Outbox, Receive, Transmit};
+use super::settings::{LinkLocal, Outer, Oversize};
+use super::worker::Room;
+use crate::control::counters::ProtectCounters;
+use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
+use crate::dpdk::{Kept, Mempool};
+use crate::fec::{CheckKey, Encoder, EncoderConfig, Repair};
+use crate::wire::outer::{Ether, OUTER_LEN};
+use crate::wire::repair::{self, repair_key};
+use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
+
+/// What a source packet has in front of its frame.
+const HEADERS: usize = OUTER_LEN + SHIM_LEN;
+
+/// What `protect` is made of.
+#[derive(Clone, Debug)]
+pub struct ProtectConfig {
+    /// The channel that it sends on.
+    pub channel: u8,
+    /// This life of the channel: not one of its earlier ones.
+    pub epoch: u32,
+    /// What confirms its packets.
+    pub integrity: Integrity,
+    /// The outer header and the WAN's MTU.
+    pub outer: Outer,
+    /// Frames for bridges only.
+    pub link_local: LinkLocal,
+    /// Frames too large to protect.
+    pub oversize: Oversize,
+    /// The code. Its `max_frame` is what this room protects, at most
+    /// [`Outer::max_protected`].
+    pub encoder: EncoderConfig,
+}
+
+/// The room. See the module's head.
+pub struct Protect<L, W> {
+    lan: L,
+    wan: Outbox<W>,
+    /// Where repair packets are made.
+    pool: Mempool,
+    encoder: Encoder,
+    config: ProtectConfig,
+    source_key: Option<CheckKey>,
+    repair_key: Option<CheckKey>,
+    received: Burst,
+    /// The frames of this burst that were stamped, with their checks.
+    stamped: ArrayVec<(u64, Kept), BURST>,
+    counters: Arc<ProtectCounters>,
+}
+
+/// What becomes of a frame.
+enum Class {
+    Protect,
+    Bypass,
+    Drop,
+}
+
+impl<L: Receive, W: Transmit> Protect<L, W> {
+    /// All memory is allocated here; `pool` gives the repair packets.
+    pub fn new(config: ProtectConfig, lan: L, wan: W, pool: Mempool) -> Protect<L, W> {
+        let checked = config.integrity == Integrity::Check;
+        Protect {
+            lan,
+            wan: Outbox::new(wan),
+            pool,
+            encoder: Encoder::new(&config.encoder),
+            source_key: checked.then(|| source_key(config.channel, config.epoch)),
+            repair_key: checked.then(|| repair_key(config.channel, config.epoch)),
+            config,
+            received: Burst::new(),
+            stamped: ArrayVec::new(),
+            counters: Arc::default(),
+        }
+    }
+
+    /// Its counters, to be read from anywhere.
+    pub fn counters(&self) -> Arc<ProtectCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// When [`Room::poll`] next has something to do if no frame comes.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.encoder.next_deadline()
+    }
+
+    /// Where frames come from.
+    pub fn lan_mut(&mut self) -> &mut L {
+        &mut self.lan
+    }
+
+    fn classify(&self, mbuf: &Mbuf) -> Class {
+        let counters = &self.counters;
+        let Some((ether, _)) = Ether::parse(mbuf.data()) else {
+            counters.runt.add(1);
+            return Class::Drop;
+        };
+        if ether.is_link_local() {
+            if self.config.link_local == LinkLocal::Drop {
+                counters.link_local_dropped.add(1);
+                return Class::Drop;
+            }
+            counters.link_local_passed.add(1);
+        }
+        if mbuf.is_contiguous() && mbuf.len() <= self.config.encoder.max_frame {
+            return Class::Protect;
+        }
+        // A frame with our own EtherType would be taken for one of our packets at the far end.
+        let bypass = self.config.oversize == Oversize::Bypass
+            && mbuf.is_contiguous()
+            && mbuf.len() <= self.config.outer.max_bypassed()
+            && ether.ethertype != self.config.outer.ether.ethertype;
+        if bypass {
+            return Class::Bypass;
+        }
+        counters.too_large.add(1);
+        Class::Drop
+    }
+
+    /// Puts the headers in front of a frame, and remembers the frame for the encoder.
+    fn stamp(&mut self, mut mbuf: Mbuf) -> Option<Mbuf> {
+        let seq = self.encoder.next_seq() + self.stamped.len() as u64;
+        let frame = mbuf.data();
+        let check = self.source_key.map_or(0, |key| key.check(seq, frame));
+        let shim = Shim {
+            kind: Kind::Source,
+            integrity: self.config.integrity,
+            channel: self.config.channel,
+            length: frame.len() as u16,
+            epoch: self.config.epoch,
+            seq,
+            check,
+        };
+        let Some(headers) = mbuf.prepend(HEADERS) else {
+            self.counters.no_headroom.add(1);
+            return None;
+        };
+        headers[..OUTER_LEN].copy_from_slice(self.config.outer.ether.as_bytes());
+        headers[OUTER_LEN..].copy_from_slice(&shim.emit());
+        let mut frame = mbuf.keep();
+        frame.skip(HEADERS);
+        self.stamped.push((check, frame));
+        Some(mbuf)
+    }
+
+    fn take_in(&mut self, now: u64, mbuf: Mbuf) {
+        self.counters.lan_in.add(1);
+        self.counters.lan_in_bytes.add(mbuf.len() as u64);
+        let len = mbuf.len() as u64;
+        let (count, bytes, packet) = match self.classify(&mbuf) {
+            Class::Drop => return,
+            Class::Bypass => (&self.counters.bypassed, None, mbuf),
+            Class::Protect => match self.stamp(mbuf) {
+                None => return,
+                Some(packet) => {
+                    (&self.counters.source_sent, Some(&self.counters.source_sent_bytes), packet)
+                }
+            },
+        };
+        count.add(1);
+        if let Some(bytes) = bytes {
+            bytes.add(len);
+        }
+        // There is room: the outbox was empty, and a burst is no longer than it.
+        self.wan.push(now, packet);
+    }
+
+    fn send_repairs(&mut self, now: u64) {
+        while let Some(repair) = self.encoder.take_repair() {
+            let Some((packet, len)) = emit(&self.config, self.repair_key, &self.pool, &repair)
+            else {
+                self.counters.repair_no_mbuf.add(1);
+                continue;
+            };
+            if self.wan.push(now, packet) {
+                self.counters.repair_sent.add(1);
+                self.counters.repair_sent_bytes.add(len);
+                self.counters.repair_flushed.add(u64::from(repair.flushed));
+            } else {
+                self.counters.repair_shed.add(1);
+            }
+        }
+        self.wan.send(now);
+    }
+}
+
+fn emit(
+    config: &ProtectConfig,
+    key: Option<CheckKey>,
+    pool: &Mempool,
+    repair: &Repair<'_>,
+) -> Option<(Mbuf, u64)> {
+    let len = OUTER_LEN + repair::packet_len(repair);
+    let mut mbuf = pool.alloc()?;
+    let packet = mbuf.append(len)?;
+    packet[..OUTER_LEN].copy_from_slice(config.outer.ether.as_bytes());
+    repair::emit(repair, config.channel, config.epoch, key, &mut packet[OUTER_LEN..]);
+    Some((mbuf, len as u64))
+}
+
+impl<L: Receive, W: Transmit> Room for Protect<L, W> {
+    fn poll(&mut self, now: u64) -> usize {
+        // What the port did not take last time goes first, and nothing is received meanwhile.
+        self.wan.send(now);
+        if !self.wan.is_empty() {
+            return 0;
+        }
+        self.lan.receive(now, &mut self.received);
+        let count = self.received.len();
+        for mbuf in std::mem::take(&mut self.received) {
+            self.take_in(now, mbuf);
+        }
+        self.wan.send(now);
+        for (check, frame) in self.stamped.drain(..) {
+            self.encoder.push(now, check, frame.data());
+        }
+        self.encoder.poll(now);
+        self.send_repairs(now);
+        count
+    }
+
+    fn finish(&mut self, now: u64) -> bool {
+        self.wan.send(now);
+        if self.wan.is_empty() {
+            self.encoder.flush();
+            self.send_repairs(now);
+        }
+        self.wan.is_empty()
+    }
+}

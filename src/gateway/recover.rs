@@ -1,0 +1,329 @@
+//! WAN → LAN: source packets are delivered at once, lost ones are rebuilt and delivered too.
+//!
+//! * **Does:** parse, verify, refuse duplicates, deliver, keep, peel, deliver what was rebuilt.
+//! * **Fed by:** a WAN receive queue.
+//! * **Feeds:** a LAN transmit queue.
+//! * **Runs on:** one worker; it owns the window of the peer's channel.
+//! * **Must not:** believe a byte before it is verified, deliver a frame twice, or let a source
+//!   packet wait for decoding.
+
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+
+use super::inbound::{Inbound, Verdict};
+use super::io::{Outbox, Receive, Transmit};
+use super::settings::Oversize;
+use super::worker::Room;
+use crate::control::counters::{Counter, RecoverCounters};
+use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
+use crate::dpdk::{Kept, Mempool};
+use crate::fec::decoder::{Admission, RepairFate, RepairIn};
+use crate::fec::{CheckKey, Decoder, DecoderConfig, Rebuilt};
+use crate::wire::Bad;
+use crate::wire::outer::{Ether, OUTER_LEN};
+use crate::wire::repair::{self, RepairHeader, repair_key};
+use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
+
+/// What `recover` is made of.
+#[derive(Clone, Debug)]
+pub struct RecoverConfig {
+    /// The channel that the peer sends on.
+    pub channel: u8,
+    /// What must confirm its packets.
+    pub integrity: Integrity,
+    /// The EtherType of its packets.
+    pub ethertype: u16,
+    /// Whether what comes unprotected is delivered.
+    pub oversize: Oversize,
+    /// The window. Its `check` is overwritten.
+    pub decoder: DecoderConfig,
+}
+
+/// Somebody who wants to know what is delivered, such as the laboratory. `()` does not.
+pub trait Observer: Send {
+    /// Source packet `seq` goes out on the LAN.
+    fn delivered(&mut self, now: u64, seq: u64, rebuilt: bool);
+}
+
+impl Observer for () {
+    #[inline]
+    fn delivered(&mut self, _now: u64, _seq: u64, _rebuilt: bool) {}
+}
+
+/// The room. See the module's head.
+pub struct Recover<W, L, O> {
+    wan: W,
+    out: Delivery<L, O>,
+    decoder: Decoder<Kept>,
+    inbound: Inbound,
+    config: RecoverConfig,
+    source_key: Option<CheckKey>,
+    repair_key: Option<CheckKey>,
+    received: Burst,
+    /// The source packets of this burst: number, check, frame.
+    sources: ArrayVec<(u64, u64, Kept), BURST>,
+    /// The repair packets of this burst.
+    repairs: ArrayVec<RepairIn<Kept>, BURST>,
+}
+
+/// The way out, apart from the decoder, which calls it.
+struct Delivery<L, O> {
+    lan: Outbox<L>,
+    /// Where rebuilt frames are made.
+    pool: Mempool,
+    observer: O,
+    counters: Arc<RecoverCounters>,
+}
+
+/// How a frame got here.
+#[derive(Clone, Copy)]
+enum Origin {
+    Source,
+    Rebuilt,
+    Bypassed,
+}
+
+impl<L: Transmit, O: Observer> Delivery<L, O> {
+    fn deliver(&mut self, now: u64, frame: Mbuf, origin: Origin) {
+        let counters = &self.counters;
+        let len = frame.len() as u64;
+        if !self.lan.push(now, frame) {
+            counters.lan_full.add(1);
+            return;
+        }
+        counters.delivered.add(1);
+        counters.delivered_bytes.add(len);
+        match origin {
+            Origin::Source => {}
+            Origin::Rebuilt => counters.recovered.add(1),
+            Origin::Bypassed => counters.bypassed.add(1),
+        }
+    }
+
+    fn deliver_rebuilt(&mut self, now: u64, rebuilt: Rebuilt<'_>) -> Option<Kept> {
+        let Some(mbuf) = self.pool.copy_of(rebuilt.frame) else {
+            self.counters.no_mbuf.add(1);
+            return None;
+        };
+        let kept = mbuf.keep();
+        self.observer.delivered(now, rebuilt.seq, true);
+        self.deliver(now, mbuf, Origin::Rebuilt);
+        Some(kept)
+    }
+}
+
+impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
+    /// All memory but the packets' is allocated here; `pool` gives the frames that are rebuilt.
+    pub fn new(config: RecoverConfig, wan: W, lan: L, pool: Mempool, observer: O) -> Self {
+        let counters = Arc::default();
+        Recover {
+            wan,
+            out: Delivery { lan: Outbox::new(lan), pool, observer, counters },
+            decoder: Decoder::new(&config.decoder),
+            inbound: Inbound::default(),
+            config,
+            source_key: None,
+            repair_key: None,
+            received: Burst::new(),
+            sources: ArrayVec::new(),
+            repairs: ArrayVec::new(),
+        }
+    }
+
+    /// Its counters, to be read from anywhere.
+    pub fn counters(&self) -> Arc<RecoverCounters> {
+        Arc::clone(&self.out.counters)
+    }
+
+    /// Who is told of deliveries.
+    pub fn observer_mut(&mut self) -> &mut O {
+        &mut self.out.observer
+    }
+
+    fn take_in(&mut self, now: u64, mbuf: Mbuf) {
+        let counters = &self.out.counters;
+        counters.wan_in.add(1);
+        counters.wan_in_bytes.add(mbuf.len() as u64);
+        if !mbuf.is_contiguous() {
+            counters.not_contiguous.add(1);
+            return;
+        }
+        let Some((ether, packet)) = Ether::parse(mbuf.data()) else {
+            counters.truncated.add(1);
+            return;
+        };
+        if ether.ethertype.get() != self.config.ethertype {
+            if self.config.oversize == Oversize::Bypass && !ether.is_link_local() {
+                self.out.deliver(now, mbuf, Origin::Bypassed);
+            } else {
+                counters.foreign.add(1);
+            }
+            return;
+        }
+        match self.verify(packet) {
+            Err(bad) => self.reason(bad).add(1),
+            Ok((shim, _)) if shim.channel != self.config.channel => {
+                counters.unknown_channel.add(1);
+            }
+            Ok((shim, repair)) => {
+                if !self.is_present(now, &shim) {
+                    return;
+                }
+                match repair {
+                    None => self.take_source(now, &shim, mbuf),
+                    Some(header) => self.take_repair(&shim, header, &mbuf),
+                }
+            }
+        }
+    }
+
+    /// Parses a packet and verifies its check. A source packet has no further header.
+    fn verify(&self, packet: &[u8]) -> Result<(Shim, Option<RepairHeader>), Bad> {
+        let (shim, rest) = Shim::parse(packet)?;
+        if shim.integrity != self.config.integrity {
+            return Err(Bad::Integrity);
+        }
+        let checked = self.config.integrity == Integrity::Check;
+        // The keys at hand are those of the present epoch.
+        let present = self.inbound.epoch() == Some(shim.epoch);
+        match shim.kind {
+            Kind::Source => {
+                let fresh = || checked.then(|| source_key(shim.channel, shim.epoch));
+                let key = if present { self.source_key } else { fresh() };
+                let frame = shim.frame(rest)?;
+                let right = key.is_none_or(|key| key.check(shim.seq, frame) == shim.check);
+                if right { Ok((shim, None)) } else { Err(Bad::Check) }
+            }
+            Kind::Repair => {
+                let fresh = || checked.then(|| repair_key(shim.channel, shim.epoch));
+                let key = if present { self.repair_key } else { fresh() };
+                let (header, _) = RepairHeader::parse(&shim, rest, key)?;
+                Ok((shim, Some(header)))
+            }
+        }
+    }
+
+    /// Whether a verified packet belongs to the present epoch, which it may begin.
+    fn is_present(&mut self, now: u64, shim: &Shim) -> bool {
+        let repair = shim.kind == Kind::Repair;
+        match self.inbound.judge(now, shim.epoch, shim.seq, repair) {
+            Verdict::Present => true,
+            Verdict::Begins => {
+                self.settle(now);
+                let checked = self.config.integrity == Integrity::Check;
+                self.source_key = checked.then(|| source_key(shim.channel, shim.epoch));
+                self.repair_key = checked.then(|| repair_key(shim.channel, shim.epoch));
+                self.decoder.restart(self.source_key);
+                true
+            }
+            Verdict::Unconfirmed => {
+                self.out.counters.unconfirmed.add(1);
+                false
+            }
+            Verdict::Stale => {
+                self.out.counters.stale_epoch.add(1);
+                false
+            }
+        }
+    }
+
+    fn take_source(&mut self, now: u64, shim: &Shim, mut mbuf: Mbuf) {
+        let seq = shim.seq;
+        let mut admission = self.decoder.admit(seq);
+        if admission == Admission::Jump
+            && let Some(to) = self.inbound.judge_jump(seq, false)
+        {
+            self.settle(now);
+            self.decoder.jump_to(to);
+            admission = self.decoder.admit(seq);
+        }
+        let counters = &self.out.counters;
+        match admission {
+            Admission::New => {
+                let cut = mbuf.trim_front(OUTER_LEN + SHIM_LEN);
+                debug_assert!(cut && mbuf.len() >= usize::from(shim.length));
+                mbuf.truncate(usize::from(shim.length));
+                self.sources.push((seq, shim.check, mbuf.keep()));
+                self.out.observer.delivered(now, seq, false);
+                self.out.deliver(now, mbuf, Origin::Source);
+            }
+            Admission::Duplicate => counters.duplicates_suppressed.add(1),
+            Admission::TooOld => counters.too_old.add(1),
+            Admission::Jump => counters.unconfirmed.add(1),
+        }
+    }
+
+    fn take_repair(&mut self, shim: &Shim, header: RepairHeader, mbuf: &Mbuf) {
+        self.out.counters.repair_received.add(1);
+        let RepairHeader { members, lengths, checks, .. } = header;
+        let mut payload = mbuf.keep();
+        payload.skip(OUTER_LEN + repair::header_len(&members));
+        payload.truncate(usize::from(shim.length));
+        self.repairs.push(RepairIn { members, lengths, checks, payload });
+    }
+
+    /// Sends what was received, then lets the decoder have it.
+    fn settle(&mut self, now: u64) {
+        let Recover { out, decoder, inbound, sources, repairs, .. } = self;
+        out.lan.send(now);
+        for (seq, check, frame) in sources.drain(..) {
+            decoder.keep(seq, check, frame, |rebuilt| out.deliver_rebuilt(now, rebuilt));
+        }
+        for repair in repairs.drain(..) {
+            let last = repair.members.last();
+            match decoder.repair(repair, |rebuilt| out.deliver_rebuilt(now, rebuilt)) {
+                RepairFate::Redundant => out.counters.repair_redundant.add(1),
+                RepairFate::TooOld => out.counters.repair_too_old.add(1),
+                RepairFate::Jump => {
+                    out.counters.unconfirmed.add(1);
+                    if let Some(to) = inbound.judge_jump(last, true) {
+                        decoder.jump_to(to);
+                    }
+                }
+                // The decoder counts what it refuses; lack of memory was counted above.
+                RepairFate::Used | RepairFate::Waiting | RepairFate::Refused => {}
+                RepairFate::NoMemory => {}
+            }
+        }
+        out.lan.send(now);
+        out.counters.bad_rebuilt.set(decoder.refused());
+        out.counters.repair_evicted.set(decoder.evicted());
+    }
+
+    fn reason(&self, bad: Bad) -> &Counter {
+        let counters = &self.out.counters;
+        match bad {
+            Bad::Truncated => &counters.truncated,
+            Bad::Version => &counters.bad_version,
+            Bad::Kind => &counters.bad_kind,
+            Bad::Integrity => &counters.bad_integrity,
+            Bad::Length => &counters.bad_length,
+            Bad::Sequence => &counters.bad_sequence,
+            Bad::Members => &counters.bad_members,
+            Bad::Check => &counters.bad_check,
+        }
+    }
+}
+
+impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
+    fn poll(&mut self, now: u64) -> usize {
+        // What the port did not take last time goes first, and nothing is received meanwhile.
+        self.out.lan.send(now);
+        if !self.out.lan.is_empty() {
+            return 0;
+        }
+        self.wan.receive(now, &mut self.received);
+        let count = self.received.len();
+        for mbuf in std::mem::take(&mut self.received) {
+            self.take_in(now, mbuf);
+        }
+        self.settle(now);
+        count
+    }
+
+    fn finish(&mut self, now: u64) -> bool {
+        self.out.lan.send(now);
+        self.out.lan.is_empty()
+    }
+}
