@@ -149,6 +149,14 @@ counters! {
     }
 }
 
+impl ProtectCounters {
+    /// The reasons for which a frame from the LAN was dropped, and how many were.
+    pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        const REASONS: [&str; 4] = ["link_local_dropped", "runt", "too_large", "no_headroom"];
+        self.each().filter(|(name, _)| REASONS.contains(name))
+    }
+}
+
 impl RecoverCounters {
     /// The reasons for which a packet from the WAN was rejected, and how many were.
     pub fn rejected(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {

@@ -42,6 +42,11 @@ impl<T: Transmit> Outbox<T> {
         Outbox { port, burst: Burst::new() }
     }
 
+    /// What it sends through.
+    pub fn port_mut(&mut self) -> &mut T {
+        &mut self.port
+    }
+
     /// Whether nothing waits to be sent.
     pub fn is_empty(&self) -> bool {
         self.burst.is_empty()

@@ -97,8 +97,8 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     }
 
     /// Where frames come from.
-    pub fn lan_mut(&mut self) -> &mut L {
-        &mut self.lan
+    pub fn lan(&self) -> &L {
+        &self.lan
     }
 
     fn classify(&self, mbuf: &Mbuf) -> Class {

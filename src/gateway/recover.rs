@@ -141,6 +141,11 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         &mut self.out.observer
     }
 
+    /// Where frames go.
+    pub fn lan_mut(&mut self) -> &mut L {
+        self.out.lan.port_mut()
+    }
+
     fn take_in(&mut self, now: u64, mbuf: Mbuf) {
         let counters = &self.out.counters;
         counters.wan_in.add(1);
