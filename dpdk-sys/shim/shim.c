@@ -41,15 +41,23 @@ int shim_log_to(shim_log_fn sink)
 
 int shim_eal_init(int argc, char **argv)
 {
-	/* rte_eal_init_alert and some drivers use fprintf(stderr). glibc documents stderr as a
-	 * variable that may be set; file descriptor 2, which Rust writes to, stays as it is. */
-	FILE *saved = stderr;
+	/* rte_eal_init_alert and some drivers use fprintf(stderr), and a bad argument prints two
+	 * pages of usage to stdout. glibc documents both as variables that may be set; the file
+	 * descriptors, which Rust writes to, stay as they are. */
+	cookie_io_functions_t discard = { .write = NULL };
+	FILE *nowhere = fopencookie(NULL, "w", discard);
+	FILE *saved_out = stdout, *saved_err = stderr;
 	int result;
 
+	if (nowhere != NULL)
+		stdout = nowhere;
 	if (log_stream != NULL)
 		stderr = log_stream;
 	result = rte_eal_init(argc, argv);
-	stderr = saved;
+	stdout = saved_out;
+	stderr = saved_err;
+	if (nowhere != NULL)
+		fclose(nowhere);
 	return result;
 }
 

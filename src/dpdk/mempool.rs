@@ -12,6 +12,7 @@
 
 use super::{
     eal::{Eal, c_string},
+    eal_log,
     error::{self, PoolError},
     mbuf::{BURST, Burst, Mbuf},
 };
@@ -67,6 +68,7 @@ impl Mempool {
         }
         const ANY_NODE: i32 = -1;
         let cache = CACHE.min(count / 8);
+        eal_log::forget_errors();
         // SAFETY: EAL is running (`eal`), the name is NUL-terminated and copied.
         let pool = unsafe {
             let name = c_string(name);

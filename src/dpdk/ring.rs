@@ -9,10 +9,12 @@
 
 use super::{
     eal::{Eal, c_string},
+    eal_log,
     error::{self, PortError},
     mbuf::{BURST, Mbuf},
     mempool::Mempool,
-    port::{Port, PortConfig, name_of},
+    port::{Port, name_of},
+    port_setup::PortConfig,
 };
 use dpdk_sys::rte_ring;
 use std::{
@@ -58,6 +60,7 @@ pub fn joined(
     if !(1..=1 << 24).contains(&depth) {
         return Err(bad("expected a depth of 1 to 16,777,216 packets"));
     }
+    eal_log::forget_errors();
     let rings = Arc::new(Rings::new(eal, name, depth, queues)?);
     let (there, back) = rings.rings.split_at(usize::from(queues));
     let config = PortConfig { rx_queues: queues, tx_queues: queues, ..PortConfig::default() };
