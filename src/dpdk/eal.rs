@@ -52,6 +52,7 @@ impl Default for EalConfig {
 pub struct Eal(Arc<Inner>);
 
 struct Inner {
+    hugepages: bool,
     state: Mutex<State>,
 }
 
@@ -92,7 +93,7 @@ impl Eal {
         eal_start::start(arguments)?;
         // Some releases choose a stream of their own during rte_eal_init.
         eal_log::install();
-        let eal = Eal(Arc::new(Inner { state: Mutex::default() }));
+        let eal = Eal(Arc::new(Inner { hugepages: config.hugepages, state: Mutex::default() }));
         for device in &config.devices {
             eal.probe(device)?;
         }
@@ -122,6 +123,11 @@ impl Eal {
         // SAFETY: returns a pointer to a static NUL-terminated string.
         let version = unsafe { CStr::from_ptr(dpdk_sys::rte_version()) };
         version.to_str().unwrap_or("DPDK")
+    }
+
+    /// Whether packet memory comes from hugepages.
+    pub fn has_hugepages(&self) -> bool {
+        self.0.hugepages
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -104,6 +104,10 @@ impl Host {
                 }
                 self.interfaces(device, &["iface"])
             }
+            // The driver takes the value for a pointer and follows it.
+            "net_ring" if device.values("internal").next().is_some() => {
+                Err(DeviceError::Syntax { got: device.text().to_owned() })
+            }
             "net_tap" => self.interfaces(device, &["remote"]),
             "net_pcap" => {
                 self.interfaces(device, &["iface", "rx_iface", "rx_iface_in", "tx_iface"])?;
@@ -368,6 +372,7 @@ mod tests {
         assert!(machine.device(&two).contains("rx_pcap=nosuch: No such file"));
         assert_eq!(machine.device(&format!("net_pcap0,rx_pcap={file},tx_pcap={file}2")), "ok");
         assert!(machine.device(&format!("net_pcap0,tx_pcap={file}/x")).contains("tx_pcap="));
+        assert!(machine.device("net_ring0,internal=0x10").contains("expected"));
         assert!(machine.device("net_virtio_user0").contains("the driver needs path="));
         assert!(machine.device("net_virtio_user0,path=nosuch").contains("path=nosuch"));
         assert_eq!(machine.device(&format!("net_vhost0,iface={file}.sock,queues=1")), "ok");
