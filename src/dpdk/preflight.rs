@@ -163,10 +163,15 @@ impl Host {
     }
 
     fn interfaces(&self, device: &Device, keys: &[&str]) -> Result<(), DeviceError> {
-        let folder = self.root.join("sys/class/net");
-        // A name with a slash would leave the folder.
-        let is_there =
-            |name: &str| !name.is_empty() && !name.contains('/') && folder.join(name).exists();
+        // Not /sys/class/net: that shows the namespace it was mounted in, which after `unshare -n`
+        // is another one. Nothing to read means nothing to know.
+        let Ok(table) = fs::read_to_string(self.root.join("proc/thread-self/net/dev")) else {
+            return Ok(());
+        };
+        let is_there = |wanted: &str| {
+            let names = table.lines().filter_map(|line| line.split_once(':'));
+            names.map(|(name, _)| name.trim()).any(|name| name == wanted)
+        };
         for key in keys {
             if let Some(interface) = device.values(key).find(|name| !is_there(name)) {
                 let (device, interface) = (shown(device), interface.to_owned());
@@ -363,10 +368,12 @@ mod tests {
     #[test]
     fn every_interface_and_file_is_looked_at() {
         let machine = Machine::new();
-        machine.file("sys/class/net/veth0/mtu", "1500").file("in.pcap", "");
+        let table = "Inter-|   Receive\n face |bytes\n  lo: 0\nveth0: 0 0\n";
+        machine.file("proc/thread-self/net/dev", table).file("in.pcap", "");
         let file = machine.0.root.join("in.pcap").display().to_string();
         assert_eq!(machine.device("net_af_packet0,iface=veth0"), "ok");
-        assert!(machine.device("net_af_packet0,iface=../net/veth0").contains("no such network"));
+        assert!(machine.device("net_af_packet0,iface=veth").contains("no such network"));
+        assert!(machine.device("net_af_packet0,iface=").contains("no such network"));
         assert!(machine.device("net_tap0,iface=new0,remote=veth1").contains("remote=veth1"));
         let two = format!("net_pcap0,rx_pcap={file},rx_pcap=nosuch");
         assert!(machine.device(&two).contains("rx_pcap=nosuch: No such file"));
