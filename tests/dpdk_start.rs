@@ -16,8 +16,17 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// Name, what is done, and what must be found in its output, after "ok" or "error: ".
 type Case = (&'static str, fn() -> Outcome, &'static [&'static str]);
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 19] = [
     ("good", good, &["ok\n", "Debug eal: EAL: Detected CPU lcores"]),
+    ("vhost", vhost, &["ok\n"]),
+    (
+        "no vhost",
+        || init("net_virtio_user0,path=nosuch.sock"),
+        &[
+            "error: device net_virtio_user0,path=nosuch.sock could not be probed: ",
+            "check its arguments",
+        ],
+    ),
     ("again", again, &["ok\n"]),
     ("outlived", outlived, &["ok\n", "Warn eal: EAL stays up: 1 mbufs of mempool \"late\""]),
     ("affinity", affinity, &["ok\n"]),
@@ -177,6 +186,34 @@ fn good() -> Outcome {
     fs::remove_file(input)?;
     fs::remove_file(output)?;
     Ok(())
+}
+
+/// Two devices of which one makes the socket that the other needs.
+fn vhost() -> Outcome {
+    let socket = env::temp_dir().join(format!("maelstrom-{}.sock", std::process::id()));
+    let socket = socket.display();
+    let server = Device::parse(&format!("net_vhost0,iface={socket},queues=1"))?;
+    let client = Device::parse(&format!("net_virtio_user0,path={socket}"))?;
+    let devices = vec![server.clone(), client.clone()];
+    let eal = Eal::init(&EalConfig { devices, ..small() })?;
+    let pool = Mempool::new(&eal, "vhost", 4095, mempool::DEFAULT_DATA_ROOM)?;
+    let config = PortConfig { rx_descriptors: 256, tx_descriptors: 256, ..PortConfig::default() };
+    let ports = [&server, &client].map(|device| Port::open(&eal, device, &config, &pool));
+    let [server, client] = ports;
+    let (server, client) = (server?, client?);
+    let (mut transmit, mut receive) = (client.tx_queue(0)?, server.rx_queue(0)?);
+    let mut got = Burst::new();
+    // The two shake hands in threads of their own.
+    for _ in 0..500 {
+        let mut burst: Burst = pool.copy_of(&[9; 64]).into_iter().collect();
+        transmit.burst(&mut burst);
+        if receive.burst(&mut got) > 0 {
+            assert_eq!(got[0].data(), [9; 64]);
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    Err("nothing came through".into())
 }
 
 /// Mistakes that are found beforehand may be mended in the same process; a second EAL is refused.

@@ -146,10 +146,12 @@ impl Eal {
         Host::this().device(device)?;
         eal_log::forget_errors();
         let [name, arguments] = [device.name(), device.arguments()].map(c_string);
-        // SAFETY: EAL is running; three NUL-terminated strings, which EAL copies.
-        let result = unsafe {
-            dpdk_sys::rte_eal_hotplug_add(c"vdev".as_ptr(), name.as_ptr(), arguments.as_ptr())
-        };
+        let result = eal_log::captured(|| {
+            // SAFETY: EAL is running; three NUL-terminated strings, which EAL copies.
+            unsafe {
+                dpdk_sys::rte_eal_hotplug_add(c"vdev".as_ptr(), name.as_ptr(), arguments.as_ptr())
+            }
+        });
         match port_id(device.name()) {
             Some(port) if result == 0 => Ok(port),
             _ => Err(probe_error(device, result.saturating_neg())),

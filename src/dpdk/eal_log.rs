@@ -39,6 +39,34 @@ pub(super) fn install() -> bool {
     unsafe { dpdk_sys::shim_log_to(Some(sink)) == 0 }
 }
 
+/// Set-up code that may print past EAL's log runs within `f`, and its prints go the log's way.
+pub(super) fn captured<R>(f: impl FnOnce() -> R) -> R {
+    static USERS: Mutex<u32> = Mutex::new(0);
+    fn users() -> MutexGuard<'static, u32> {
+        USERS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    struct Release;
+    impl Drop for Release {
+        fn drop(&mut self) {
+            let mut users = users();
+            *users -= 1;
+            if *users == 0 {
+                // SAFETY: captured below, and the lock keeps other threads out.
+                unsafe { dpdk_sys::shim_stdio_release() };
+            }
+        }
+    }
+    let mut count = users();
+    if *count == 0 {
+        // SAFETY: not captured, and the lock keeps other threads out.
+        unsafe { dpdk_sys::shim_stdio_capture() };
+    }
+    *count += 1;
+    drop(count);
+    let _release = Release;
+    f()
+}
+
 /// The first error that EAL or a driver logged since the previous call: the cause, where later
 /// ones say "failed to attach" in ever more general words.
 pub(super) fn take_first_error() -> Option<String> {

@@ -9,6 +9,7 @@
 use super::{
     device::Device,
     eal::{EalConfig, c_string},
+    eal_log,
     error::{self, EalError},
 };
 use std::{
@@ -59,9 +60,10 @@ pub(super) fn start(arguments: Vec<CString>) -> Result<(), EalError> {
         let argv = Vec::leak(argv);
         // SAFETY: `count` NUL-terminated strings and a null pointer, all leaked; the first call
         // in this process (STARTED in `eal`).
-        let result = unsafe { dpdk_sys::shim_eal_init(count, argv.as_mut_ptr()) };
+        let result = unsafe { dpdk_sys::rte_eal_init(count, argv.as_mut_ptr()) };
         if result < 0 { Err(error::errno()) } else { Ok(()) }
     };
+    let run = || eal_log::captured(run);
     let thread = thread::Builder::new().name("eal-init".into()).spawn(run)?;
     // EAL does not panic; if the thread died all the same, say so instead of spreading it.
     let result = thread.join().unwrap_or(Err(0));

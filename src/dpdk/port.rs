@@ -9,6 +9,7 @@
 use super::{
     device::Device,
     eal::Eal,
+    eal_log,
     error::{self, PortError},
     mempool::Mempool,
     port_setup::PortConfig,
@@ -64,7 +65,7 @@ impl Port {
         let id = eal.probe(device)?;
         let is_virtual = matches!(device, Device::Vdev(_));
         let inner = Inner::claim(eal, id, device.name(), is_virtual, None)?;
-        Ok(Port(Arc::new(inner.start(config, pool)?)))
+        Ok(Port(Arc::new(eal_log::captured(|| inner.start(config, pool))?)))
     }
 
     /// As `open`, for a port that a driver made of rings.
@@ -77,7 +78,7 @@ impl Port {
         rings: Arc<Rings>,
     ) -> Result<Port, PortError> {
         let inner = Inner::claim(eal, id, name, true, Some(rings))?;
-        Ok(Port(Arc::new(inner.start(config, pool)?)))
+        Ok(Port(Arc::new(eal_log::captured(|| inner.start(config, pool))?)))
     }
 
     /// Hands out a receive queue, once.
@@ -197,6 +198,12 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        eal_log::captured(|| self.close());
+    }
+}
+
+impl Inner {
+    fn close(&mut self) {
         // Held throughout: nobody may open the port's number again before it is free.
         let eal = self.eal.clone();
         let mut state = eal.state();
