@@ -130,6 +130,7 @@ impl Eal {
         self.0.hugepages
     }
 
+    /// Also the lock of DPDK's control calls on ports, which must not run at the same time.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -146,12 +147,14 @@ impl Eal {
         Host::this().device(device)?;
         eal_log::forget_errors();
         let [name, arguments] = [device.name(), device.arguments()].map(c_string);
+        let control = self.state();
         let result = eal_log::captured(|| {
             // SAFETY: EAL is running; three NUL-terminated strings, which EAL copies.
             unsafe {
                 dpdk_sys::rte_eal_hotplug_add(c"vdev".as_ptr(), name.as_ptr(), arguments.as_ptr())
             }
         });
+        drop(control);
         match port_id(device.name()) {
             Some(port) if result == 0 => Ok(port),
             _ => Err(probe_error(device, result.saturating_neg())),
@@ -159,6 +162,7 @@ impl Eal {
     }
 
     /// Forgets a virtual device whose port is closed, so that its name can be used again.
+    /// The caller holds the state.
     pub(super) fn unplug(&self, name: &str) {
         let name = c_string(name);
         // SAFETY: EAL is running; two NUL-terminated strings, only read.

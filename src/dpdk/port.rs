@@ -64,8 +64,7 @@ impl Port {
     ) -> Result<Port, PortError> {
         let id = eal.probe(device)?;
         let is_virtual = matches!(device, Device::Vdev(_));
-        let inner = Inner::claim(eal, id, device.name(), is_virtual, None)?;
-        Ok(Port(Arc::new(eal_log::captured(|| inner.start(config, pool))?)))
+        Port::start(Inner::claim(eal, id, device.name(), is_virtual, None)?, config, pool)
     }
 
     /// As `open`, for a port that a driver made of rings.
@@ -77,8 +76,16 @@ impl Port {
         pool: &Mempool,
         rings: Arc<Rings>,
     ) -> Result<Port, PortError> {
-        let inner = Inner::claim(eal, id, name, true, Some(rings))?;
-        Ok(Port(Arc::new(eal_log::captured(|| inner.start(config, pool))?)))
+        Port::start(Inner::claim(eal, id, name, true, Some(rings))?, config, pool)
+    }
+
+    fn start(mut inner: Inner, config: &PortConfig, pool: &Mempool) -> Result<Port, PortError> {
+        let eal = inner.eal.clone();
+        let control = eal.state();
+        let result = eal_log::captured(|| inner.start(config, pool));
+        // Before `inner` may be dropped, which takes the lock to close the port.
+        drop(control);
+        result.map(|()| Port(Arc::new(inner)))
     }
 
     /// Hands out a receive queue, once.
@@ -127,6 +134,7 @@ impl Port {
 
     /// Whether the link is up. A driver that cannot tell says it is not.
     pub fn link_up(&self) -> bool {
+        let _control = self.0.eal.state();
         // SAFETY: the port is open.
         unsafe { dpdk_sys::shim_link_up(self.0.id) == 1 }
     }
@@ -135,6 +143,7 @@ impl Port {
     pub fn stats(&self) -> PortStats {
         // SAFETY: all zeros are counters.
         let mut stats: dpdk_sys::rte_eth_stats = unsafe { std::mem::zeroed() };
+        let _control = self.0.eal.state();
         // SAFETY: the port is open; `stats` is written.
         unsafe { dpdk_sys::rte_eth_stats_get(self.0.id, &mut stats) };
         PortStats {

@@ -48,7 +48,7 @@ impl Default for PortConfig {
 
 impl Inner {
     /// Configures and starts the port.
-    pub(super) fn start(mut self, config: &PortConfig, pool: &Mempool) -> Result<Inner, PortError> {
+    pub(super) fn start(&mut self, config: &PortConfig, pool: &Mempool) -> Result<(), PortError> {
         eal_log::forget_errors();
         // Before the first queue is set up with it.
         self.pool = Some(pool.clone());
@@ -56,12 +56,13 @@ impl Inner {
         let info = self.info()?;
         let rx_queues = self.clamped("receive", config.rx_queues, info.max_rx_queues);
         let tx_queues = self.clamped("transmit", config.tx_queues, info.max_tx_queues);
+        self.check_mtu(config, &info, pool)?;
         let setup = port_conf(config, &info, rx_queues);
         // SAFETY: the port is ours and stopped; `setup` is read during the call.
         let result = unsafe { dpdk_sys::rte_eth_dev_configure(id, rx_queues, tx_queues, &setup) };
         self.check("rte_eth_dev_configure", result)?;
-        self.set_mtu(config, &info, pool)?;
-        self.set_up_queues(config, pool, rx_queues, tx_queues)?;
+        self.set_mtu(config)?;
+        self.set_up_queues(config, &info, pool, [rx_queues, tx_queues])?;
         // SAFETY: the port is ours, configured, and all its queues are set up.
         self.check("rte_eth_dev_start", unsafe { dpdk_sys::rte_eth_dev_start(id) })?;
         self.started = true;
@@ -75,7 +76,7 @@ impl Inner {
         }
         self.rx_taken = (0..rx_queues).map(|_| AtomicBool::new(false)).collect();
         self.tx_taken = (0..tx_queues).map(|_| AtomicBool::new(false)).collect();
-        Ok(self)
+        Ok(())
     }
 
     fn info(&self) -> Result<dpdk_sys::rte_eth_dev_info, PortError> {
@@ -89,12 +90,19 @@ impl Inner {
     fn set_up_queues(
         &mut self,
         config: &PortConfig,
+        info: &dpdk_sys::rte_eth_dev_info,
         pool: &Mempool,
-        rx_queues: u16,
-        tx_queues: u16,
+        [rx_queues, tx_queues]: [u16; 2],
     ) -> Result<(), PortError> {
         let id = self.id;
-        let (mut rx, mut tx) = (config.rx_descriptors, config.tx_descriptors);
+        let or_default = |wanted: u16, default: u16| match (wanted, default) {
+            // RTE_ETH_DEV_FALLBACK_RX_RINGSIZE, where the driver has no opinion either.
+            (0, 0) => 512,
+            (0, default) => default,
+            _ => wanted,
+        };
+        let mut rx = or_default(config.rx_descriptors, info.default_rxportconf.ring_size);
+        let mut tx = or_default(config.tx_descriptors, info.default_txportconf.ring_size);
         // SAFETY: the port is ours; both numbers are read and written.
         let result = unsafe { dpdk_sys::rte_eth_dev_adjust_nb_rx_tx_desc(id, &mut rx, &mut tx) };
         self.check("rte_eth_dev_adjust_nb_rx_tx_desc", result)?;
@@ -119,7 +127,7 @@ impl Inner {
         Ok(())
     }
 
-    fn set_mtu(
+    fn check_mtu(
         &self,
         config: &PortConfig,
         info: &dpdk_sys::rte_eth_dev_info,
@@ -139,10 +147,15 @@ impl Inner {
             let data_room = needed + u32::from(HEADROOM);
             return Err(PortError::MbufTooSmall { port, mtu, needed, room, data_room });
         }
+        Ok(())
+    }
+
+    fn set_mtu(&self, config: &PortConfig) -> Result<(), PortError> {
+        let Some(mtu) = config.mtu else { return Ok(()) };
         // SAFETY: the port is ours.
         match unsafe { dpdk_sys::rte_eth_dev_set_mtu(self.id, mtu) } {
             // Most virtual drivers have no such call, and pass any frame that fits an mbuf.
-            ENOTSUP => log::info!("port {port}: the driver has no MTU to set"),
+            ENOTSUP => log::info!("port {}: the driver has no MTU to set", self.name),
             result => self.check("rte_eth_dev_set_mtu", result)?,
         }
         Ok(())

@@ -65,7 +65,9 @@ pub fn joined(
     let (there, back) = rings.rings.split_at(usize::from(queues));
     let config = PortConfig { rx_queues: queues, tx_queues: queues, ..PortConfig::default() };
     let open = |side: char, receive: &[NonNull<rte_ring>], send: &[NonNull<rte_ring>]| {
+        let control = eal.state();
         let id = from_rings(&format!("{name}-{side}"), receive, send)?;
+        drop(control);
         Port::open_rings(eal, id, &name_of(id), &config, pool, rings.clone())
     };
     let first = open('a', back, there)?;

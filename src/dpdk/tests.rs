@@ -124,8 +124,13 @@ fn an_mtu_must_fit_the_mbufs() {
     let config = PortConfig { mtu: Some(9000), ..PortConfig::default() };
     let error = Port::open(eal(), &device, &config, &pool).err().unwrap();
     assert!(matches!(error, PortError::MbufTooSmall { data_room: 9154, .. }), "{error}");
-    // The failed attempt has closed what it had opened.
-    Port::open(eal(), &device, &PortConfig::default(), &pool).unwrap();
+    let config = PortConfig { mtu: Some(10), ..PortConfig::default() };
+    let error = Port::open(eal(), &device, &config, &pool).err().unwrap();
+    assert!(matches!(error, PortError::Mtu { got: 10, .. }), "{error}");
+    // The failed attempts have closed what they had opened.
+    let config = PortConfig { rx_descriptors: 0, tx_descriptors: 0, ..PortConfig::default() };
+    let port = Port::open(eal(), &device, &config, &pool).unwrap();
+    assert_eq!(port.tx_queue(0).unwrap().descriptors(), 512);
 }
 
 #[test]
