@@ -88,7 +88,6 @@ fn main() {
     }
     if let Err(reason) = build() {
         // One clear line instead of a panic and its backtrace.
-        println!("cargo:warning=dpdk-sys: {reason}");
         eprintln!("error: dpdk-sys: {reason}");
         std::process::exit(1);
     }

@@ -39,18 +39,29 @@ int shim_log_to(shim_log_fn sink)
 	return rte_openlog_stream(log_stream);
 }
 
-int shim_eal_init(int argc, char **argv)
-{
-	/* rte_eal_init_alert and some drivers use fprintf(stderr). glibc documents stderr as a
-	 * variable that may be set; file descriptor 2, which Rust writes to, stays as it is. */
-	FILE *saved = stderr;
-	int result;
+/* glibc documents stdout and stderr as variables that may be set. File descriptors 1 and 2, which
+ * Rust writes to, stay as they are. */
+static FILE *saved_out, *saved_err;
 
+void shim_stdio_capture(void)
+{
+	static FILE *nowhere;
+	cookie_io_functions_t discard = { .write = NULL };
+
+	if (nowhere == NULL)
+		nowhere = fopencookie(NULL, "w", discard);
+	saved_out = stdout;
+	saved_err = stderr;
+	if (nowhere != NULL)
+		stdout = nowhere;
 	if (log_stream != NULL)
 		stderr = log_stream;
-	result = rte_eal_init(argc, argv);
-	stderr = saved;
-	return result;
+}
+
+void shim_stdio_release(void)
+{
+	stdout = saved_out;
+	stderr = saved_err;
 }
 
 struct rte_mbuf *shim_mbuf_alloc(struct rte_mempool *pool)

@@ -55,8 +55,11 @@ typedef void (*shim_log_fn)(const char *text, size_t length, uint32_t level);
 /* Sends EAL's log to `sink` for the rest of the process. Returns 0 or -1. */
 int shim_log_to(shim_log_fn sink);
 
-/* rte_eal_init, with what EAL prints to stderr past its own log sent to the log's stream. */
-int shim_eal_init(int argc, char **argv);
+/* Between the two, what C code prints to stderr past EAL's log (fatal errors, libbpf's remarks)
+ * goes to the log's stream, and what it prints to stdout (two pages of usage after a bad argument)
+ * is dropped. Not nested, and not from two threads at once. */
+void shim_stdio_capture(void);
+void shim_stdio_release(void);
 
 /* mbufs */
 struct rte_mbuf *shim_mbuf_alloc(struct rte_mempool *pool);

@@ -13,21 +13,18 @@
 
 use super::{
     device::Device,
-    eal_log,
+    eal_log, eal_start,
     error::{self, DeviceError, EalError},
     mempool::DeadPool,
     preflight::Host,
 };
 use std::{
     ffi::{CStr, CString},
-    fs,
     marker::PhantomData,
-    os::raw::{c_char, c_int},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
 };
 
 /// What EAL is started with.
@@ -55,6 +52,7 @@ impl Default for EalConfig {
 pub struct Eal(Arc<Inner>);
 
 struct Inner {
+    hugepages: bool,
     state: Mutex<State>,
 }
 
@@ -77,7 +75,7 @@ impl Eal {
     /// call may be repeated. Once EAL itself has been asked, it may not, even if it failed.
     pub fn init(config: &EalConfig) -> Result<Eal, EalError> {
         let host = Host::this();
-        let arguments = arguments(config)?;
+        let arguments = eal_start::arguments(config)?;
         for device in &config.devices {
             host.device(device)?;
         }
@@ -91,10 +89,11 @@ impl Eal {
         if !eal_log::install() {
             log::warn!(target: eal_log::TARGET, "no log stream: EAL will write to stderr");
         }
-        start(arguments)?;
+        eal_log::forget_errors();
+        eal_start::start(arguments)?;
         // Some releases choose a stream of their own during rte_eal_init.
         eal_log::install();
-        let eal = Eal(Arc::new(Inner { state: Mutex::default() }));
+        let eal = Eal(Arc::new(Inner { hugepages: config.hugepages, state: Mutex::default() }));
         for device in &config.devices {
             eal.probe(device)?;
         }
@@ -108,6 +107,7 @@ impl Eal {
         if is_registered() {
             return Err(EalError::AlreadyRegistered);
         }
+        eal_log::forget_errors();
         // SAFETY: EAL is running (self) and this thread has no lcore id yet.
         if unsafe { dpdk_sys::rte_thread_register() } != 0 {
             let reason = error::reason(error::errno());
@@ -125,6 +125,12 @@ impl Eal {
         version.to_str().unwrap_or("DPDK")
     }
 
+    /// Whether packet memory comes from hugepages.
+    pub fn has_hugepages(&self) -> bool {
+        self.0.hugepages
+    }
+
+    /// Also the lock of DPDK's control calls on ports, which must not run at the same time.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,12 +145,16 @@ impl Eal {
             return Err(DeviceError::NotConfigured { device });
         }
         Host::this().device(device)?;
-        eal_log::take_last_error();
+        eal_log::forget_errors();
         let [name, arguments] = [device.name(), device.arguments()].map(c_string);
-        // SAFETY: EAL is running; three NUL-terminated strings, which EAL copies.
-        let result = unsafe {
-            dpdk_sys::rte_eal_hotplug_add(c"vdev".as_ptr(), name.as_ptr(), arguments.as_ptr())
-        };
+        let control = self.state();
+        let result = eal_log::captured(|| {
+            // SAFETY: EAL is running; three NUL-terminated strings, which EAL copies.
+            unsafe {
+                dpdk_sys::rte_eal_hotplug_add(c"vdev".as_ptr(), name.as_ptr(), arguments.as_ptr())
+            }
+        });
+        drop(control);
         match port_id(device.name()) {
             Some(port) if result == 0 => Ok(port),
             _ => Err(probe_error(device, result.saturating_neg())),
@@ -152,6 +162,7 @@ impl Eal {
     }
 
     /// Forgets a virtual device whose port is closed, so that its name can be used again.
+    /// The caller holds the state.
     pub(super) fn unplug(&self, name: &str) {
         let name = c_string(name);
         // SAFETY: EAL is running; two NUL-terminated strings, only read.
@@ -241,75 +252,14 @@ fn port_id(name: &str) -> Option<u16> {
     (result == 0).then_some(port)
 }
 
-/// The argv of `rte_eal_init`.
-fn arguments(config: &EalConfig) -> Result<Vec<CString>, EalError> {
-    let lcores = config.lcores.clone().unwrap_or_else(|| format!("0@({})", allowed_cpus()));
-    if lcores.is_empty() || lcores.contains('\0') {
-        return Err(EalError::Lcores { got: lcores });
-    }
-    let memory = config.memory_mib.to_string();
-    let mut words = vec!["maelstrom", "--no-telemetry", "--lcores", &lcores, "-m", &memory];
-    if config.hugepages {
-        words.push("--in-memory");
-    } else {
-        words.extend(["--no-huge", "--no-shconf"]);
-    }
-    let mut pci =
-        config.devices.iter().filter(|device| matches!(device, Device::Pci(_))).peekable();
-    if pci.peek().is_none() {
-        words.push("--no-pci");
-    }
-    for device in pci {
-        words.extend(["-a", device.text()]);
-    }
-    Ok(words.into_iter().map(c_string).collect())
-}
-
-/// As in /proc: `0-3,8`. Isolated CPUs are not in it unless this process was put there.
-fn allowed_cpus() -> String {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-    list.map(str::trim).filter(|list| !list.is_empty()).unwrap_or("0").to_owned()
-}
-
-/// Runs `rte_eal_init` in a thread of its own.
-fn start(arguments: Vec<CString>) -> Result<(), EalError> {
-    let run = move || {
-        // Never freed: EAL and syslog keep pointers into argv.
-        let mut argv: Vec<*mut c_char> = arguments.into_iter().map(CString::into_raw).collect();
-        let count = argv.len() as c_int;
-        argv.push(std::ptr::null_mut());
-        let argv = Vec::leak(argv);
-        // SAFETY: `count` NUL-terminated strings and a null pointer, all leaked; the first call
-        // in this process (STARTED).
-        let result = unsafe { dpdk_sys::shim_eal_init(count, argv.as_mut_ptr()) };
-        if result < 0 { Err(error::errno()) } else { Ok(()) }
-    };
-    let thread = thread::Builder::new().name("eal-init".into()).spawn(run)?;
-    // EAL does not panic; if the thread died all the same, say so instead of spreading it.
-    let result = thread.join().unwrap_or(Err(0));
-    result.map_err(|errno| {
-        let reason = error::reason(errno);
-        match errno {
-            EPERM | EACCES => EalError::Permission { reason },
-            _ => EalError::Init { errno, reason },
-        }
-    })
-}
-
-const EPERM: i32 = 1;
-const EACCES: i32 = 13;
-
 fn probe_error(device: &Device, errno: i32) -> DeviceError {
     let raw = ["net_af_packet", "net_af_xdp", "net_tap", "net_tun"];
     let hint = if raw.iter().any(|driver| device.name().starts_with(driver)) {
-        "; it needs the right to open raw sockets: run as root or \
-         setcap cap_net_raw,cap_net_admin=ep"
+        "check its arguments, and run as root or with cap_net_raw and cap_net_admin"
     } else {
-        ""
+        "check its arguments"
     };
-    let reason = error::reason(errno);
-    DeviceError::Probe { device: device.text().to_owned(), errno, reason, hint }
+    DeviceError::Probe { device: device.text().to_owned(), reason: error::reason(errno), hint }
 }
 
 /// Text without NUL bytes, which `Device` and `Mempool` have made sure of; what follows one that
@@ -323,23 +273,6 @@ pub(super) fn c_string(text: &str) -> CString {
 mod tests {
     use super::*;
     use crate::dpdk::test_eal;
-
-    #[test]
-    fn arguments_follow_the_configuration() {
-        let text = |config: &EalConfig| {
-            let words = arguments(config).unwrap();
-            words.iter().map(|word| word.to_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
-        };
-        let lcores = Some("0@0".to_owned());
-        let mut config = EalConfig { lcores, ..EalConfig::default() };
-        let huge = "maelstrom --no-telemetry --lcores 0@0 -m 512 --in-memory --no-pci";
-        assert_eq!(text(&config), huge);
-        config.hugepages = false;
-        config.devices.push(Device::parse("03:00.0").unwrap());
-        let small = "maelstrom --no-telemetry --lcores 0@0 -m 512 --no-huge --no-shconf \
-                     -a 0000:03:00.0";
-        assert_eq!(text(&config), small);
-    }
 
     #[test]
     fn a_thread_registers_once_at_a_time() {

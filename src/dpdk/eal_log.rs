@@ -2,7 +2,7 @@
 //!
 //! * What this room does: cuts what EAL prints into lines and gives each its level.
 //! * Who feeds it: EAL and the drivers, through a stream that the shim opened.
-//! * Whom it feeds: the `log` crate, and error messages with the last thing that went wrong.
+//! * Whom it feeds: the `log` crate, and error messages with what went wrong.
 //! * Which thread runs it: any that makes EAL log, one at a time (the stream has a lock).
 //! * What it must not do: unwind into C, or be called per packet (drivers log at set-up only).
 
@@ -23,10 +23,11 @@ const LONGEST_LINE: usize = 4096;
 struct State {
     /// Text whose newline has not come yet.
     partial: Vec<u8>,
-    last_error: Option<String>,
+    /// Since it was last taken.
+    first_error: Option<String>,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { partial: Vec::new(), last_error: None });
+static STATE: Mutex<State> = Mutex::new(State { partial: Vec::new(), first_error: None });
 
 fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -38,9 +39,43 @@ pub(super) fn install() -> bool {
     unsafe { dpdk_sys::shim_log_to(Some(sink)) == 0 }
 }
 
-/// The last error that EAL or a driver logged since the previous call.
-pub(super) fn take_last_error() -> Option<String> {
-    state().last_error.take()
+/// Set-up code that may print past EAL's log runs within `f`, and its prints go the log's way.
+pub(super) fn captured<R>(f: impl FnOnce() -> R) -> R {
+    static USERS: Mutex<u32> = Mutex::new(0);
+    fn users() -> MutexGuard<'static, u32> {
+        USERS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    struct Release;
+    impl Drop for Release {
+        fn drop(&mut self) {
+            let mut users = users();
+            *users -= 1;
+            if *users == 0 {
+                // SAFETY: captured below, and the lock keeps other threads out.
+                unsafe { dpdk_sys::shim_stdio_release() };
+            }
+        }
+    }
+    let mut count = users();
+    if *count == 0 {
+        // SAFETY: not captured, and the lock keeps other threads out.
+        unsafe { dpdk_sys::shim_stdio_capture() };
+    }
+    *count += 1;
+    drop(count);
+    let _release = Release;
+    f()
+}
+
+/// The first error that EAL or a driver logged since the previous call: the cause, where later
+/// ones say "failed to attach" in ever more general words.
+pub(super) fn take_first_error() -> Option<String> {
+    state().first_error.take()
+}
+
+/// To be called before what may fail, so that its error does not quote an older one.
+pub(super) fn forget_errors() {
+    state().first_error = None;
 }
 
 unsafe extern "C" fn sink(text: *const c_char, length: usize, level: u32) {
@@ -83,8 +118,8 @@ impl State {
             if line.is_empty() {
                 continue;
             }
-            if level == Level::Error {
-                self.last_error = Some(line.clone());
+            if level == Level::Error && self.first_error.is_none() {
+                self.first_error = Some(line.clone());
             }
             lines.push(line);
         }
@@ -104,9 +139,9 @@ mod tests {
             state.lines(b" a line\n\n  \nnext\n", Level::Debug),
             ["EAL: half a line", "next"]
         );
-        assert_eq!(state.last_error, None);
-        state.lines(b"EAL: no\n", Level::Error);
-        assert_eq!(state.last_error.as_deref(), Some("EAL: no"));
+        assert_eq!(state.first_error, None);
+        state.lines(b"EAL: no\nEAL: therefore\n", Level::Error);
+        assert_eq!(state.first_error.as_deref(), Some("EAL: no"));
     }
 
     #[test]

@@ -81,8 +81,8 @@ pub enum DeviceError {
          name it in the configuration's devices"
     )]
     NotConfigured { device: String },
-    #[error("device {device} could not be probed: {reason} (errno {errno}){hint}")]
-    Probe { device: String, errno: i32, reason: String, hint: &'static str },
+    #[error("device {device} could not be probed: {reason}; {hint}")]
+    Probe { device: String, reason: String, hint: &'static str },
 }
 
 /// Why there is no packet memory.
@@ -145,9 +145,9 @@ pub(super) fn errno() -> i32 {
     unsafe { dpdk_sys::shim_errno() }
 }
 
-/// What EAL or the driver logged last as an error on its way to failing, else the number's text.
+/// What EAL or the driver logged first as an error on its way to failing, else the number's text.
 pub(super) fn reason(errno: i32) -> String {
-    super::eal_log::take_last_error().unwrap_or_else(|| text(errno))
+    super::eal_log::take_first_error().unwrap_or_else(|| text(errno))
 }
 
 /// The text of an error number.

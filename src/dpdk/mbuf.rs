@@ -14,6 +14,9 @@
 //! Taking bytes off (`trim_front`, `truncate`) writes the mbuf's offset and length, which a
 //! `Kept` never reads: it has its own copy of pointer and length.
 //!
+//! (DPDK's own release of the last reference loads the count relaxed, and relies on a control
+//! dependency to keep the next owner's writes behind; so does every DPDK program.)
+//!
 //! A ring port passes the very mbuf on to its receiver, who then is its one `Mbuf`, while the
 //! sender may have `Kept`s: the same rules hold, across threads. An mbuf that borrows another's
 //! buffer (indirect, external) has a count that says nothing about the bytes: never writable.

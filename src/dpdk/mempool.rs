@@ -12,6 +12,7 @@
 
 use super::{
     eal::{Eal, c_string},
+    eal_log,
     error::{self, PoolError},
     mbuf::{BURST, Burst, Mbuf},
 };
@@ -29,6 +30,21 @@ const CACHE: u32 = 256;
 
 /// RTE_MEMPOOL_NAMESIZE less its terminating NUL.
 const LONGEST_NAME: usize = 25;
+
+/// About how many bytes of memory a pool takes, for plans and messages.
+///
+/// DPDK lets no mbuf cross a page. Without hugepages a page is 4 KiB, so the usual mbuf of 2.4
+/// kB takes 4 KiB: 65,535 of them need 256 MiB, not 152.
+pub const fn estimated_bytes(count: u32, data_room: u16, hugepages: bool) -> u64 {
+    // The mbuf's two cache lines and one of the pool's own; all in steps of a cache line.
+    let mbuf = (data_room as u64 + 192).next_multiple_of(64);
+    let page: u64 = if hugepages { 2 << 20 } else { 4096 };
+    let in_a_page = page / mbuf;
+    match in_a_page {
+        0 => count as u64 * mbuf.next_multiple_of(page),
+        _ => (count as u64).div_ceil(in_a_page) * page,
+    }
+}
 
 /// A pool of mbufs of one size. A handle: clones share the pool.
 ///
@@ -67,13 +83,15 @@ impl Mempool {
         }
         const ANY_NODE: i32 = -1;
         let cache = CACHE.min(count / 8);
+        eal_log::forget_errors();
         // SAFETY: EAL is running (`eal`), the name is NUL-terminated and copied.
         let pool = unsafe {
             let name = c_string(name);
             dpdk_sys::rte_pktmbuf_pool_create(name.as_ptr(), count, cache, 0, data_room, ANY_NODE)
         };
         let Some(pool) = NonNull::new(pool) else {
-            return Err(create_error(owned, count, data_room));
+            let wanted = estimated_bytes(count, data_room, eal.has_hugepages());
+            return Err(create_error(owned, count, wanted));
         };
         Ok(Mempool(Arc::new(Inner { pool, name: owned, count, data_room, eal: eal.clone() })))
     }
@@ -201,18 +219,13 @@ impl fmt::Display for DeadPool {
     }
 }
 
-fn create_error(name: String, count: u32, data_room: u16) -> PoolError {
+fn create_error(name: String, count: u32, wanted: u64) -> PoolError {
     const ENOMEM: i32 = 12;
     const EEXIST: i32 = 17;
-    // The mbuf's two cache lines and the pool's own header.
-    const OVERHEAD: u64 = 192;
     let errno = error::errno();
     match errno {
         EEXIST => PoolError::Exists { name },
-        ENOMEM => {
-            let bytes = u64::from(count) * (u64::from(data_room) + OVERHEAD);
-            PoolError::NoMemory { name, count, wanted_mib: bytes.div_ceil(1 << 20) }
-        }
+        ENOMEM => PoolError::NoMemory { name, count, wanted_mib: wanted.div_ceil(1 << 20) },
         _ => PoolError::Create { name, errno, reason: error::reason(errno) },
     }
 }

@@ -18,11 +18,13 @@
 pub mod device;
 pub mod eal;
 mod eal_log;
+mod eal_start;
 pub mod error;
 pub mod kept;
 pub mod mbuf;
 pub mod mempool;
 pub mod port;
+pub mod port_setup;
 mod preflight;
 pub mod queue;
 pub mod ring;
@@ -35,7 +37,8 @@ pub use error::{DeviceError, EalError, PoolError, PortError};
 pub use kept::Kept;
 pub use mbuf::{BURST, Burst, Mbuf};
 pub use mempool::Mempool;
-pub use port::{Port, PortConfig, PortStats};
+pub use port::{Port, PortStats};
+pub use port_setup::PortConfig;
 pub use queue::{DescriptorStatus, RxQueue, TxQueue};
 pub use ring::joined;
 

@@ -104,6 +104,10 @@ impl Host {
                 }
                 self.interfaces(device, &["iface"])
             }
+            // The driver takes the value for a pointer and follows it.
+            "net_ring" if device.values("internal").next().is_some() => {
+                Err(DeviceError::Syntax { got: device.text().to_owned() })
+            }
             "net_tap" => self.interfaces(device, &["remote"]),
             "net_pcap" => {
                 self.interfaces(device, &["iface", "rx_iface", "rx_iface_in", "tx_iface"])?;
@@ -111,16 +115,14 @@ impl Host {
                 self.creatable(device, "tx_pcap")
             }
             "net_vhost" => self.creatable(device, "iface"),
-            "net_virtio_user" => match device.values("path").next() {
-                Some(_) if device.values("server").next() == Some("1") => {
-                    self.creatable(device, "path")
-                }
-                Some(_) => self.exists(device, "path"),
-                None => {
+            "net_virtio_user" => {
+                if device.values("path").next().is_none() {
                     let expected = "path=<vhost-user socket or /dev/vhost-net>";
-                    Err(DeviceError::MissingArgument { device: shown(device), expected })
+                    return Err(DeviceError::MissingArgument { device: shown(device), expected });
                 }
-            },
+                // The socket itself may be made by a net_vhost that is probed before this one.
+                self.creatable(device, "path")
+            }
             _ => Ok(()),
         }
     }
@@ -159,10 +161,15 @@ impl Host {
     }
 
     fn interfaces(&self, device: &Device, keys: &[&str]) -> Result<(), DeviceError> {
-        let folder = self.root.join("sys/class/net");
-        // A name with a slash would leave the folder.
-        let is_there =
-            |name: &str| !name.is_empty() && !name.contains('/') && folder.join(name).exists();
+        // Not /sys/class/net: that shows the namespace it was mounted in, which after `unshare -n`
+        // is another one. Nothing to read means nothing to know.
+        let Ok(table) = fs::read_to_string(self.root.join("proc/thread-self/net/dev")) else {
+            return Ok(());
+        };
+        let is_there = |wanted: &str| {
+            let names = table.lines().filter_map(|line| line.split_once(':'));
+            names.map(|(name, _)| name.trim()).any(|name| name == wanted)
+        };
         for key in keys {
             if let Some(interface) = device.values(key).find(|name| !is_there(name)) {
                 let (device, interface) = (shown(device), interface.to_owned());
@@ -175,10 +182,6 @@ impl Host {
 
     fn readable(&self, device: &Device, key: &str) -> Result<(), DeviceError> {
         each_path(device, key, |path| fs::File::open(path).map(drop))
-    }
-
-    fn exists(&self, device: &Device, key: &str) -> Result<(), DeviceError> {
-        each_path(device, key, |path| fs::metadata(path).map(drop))
     }
 
     /// The file is the driver's to make; its folder must be there.
@@ -260,4 +263,119 @@ fn number(path: &Path) -> Option<u64> {
 
 fn has_prefix(name: &std::ffi::OsStr, prefix: &str) -> bool {
     name.as_bytes().starts_with(prefix.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        os::unix::fs::symlink,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    /// A machine made of files, removed when dropped.
+    struct Machine(Host);
+
+    impl Machine {
+        fn new() -> Machine {
+            static NUMBER: AtomicU32 = AtomicU32::new(0);
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let name = format!("maelstrom-host-{}-{number}", std::process::id());
+            let root = std::env::temp_dir().join(name);
+            Machine(Host { plugins: root.join("lib/pmds-23.0"), root })
+        }
+
+        fn file(&self, path: &str, text: &str) -> &Machine {
+            let path = self.0.root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+            self
+        }
+
+        fn link(&self, path: &str, target: &str) -> &Machine {
+            let path = self.0.root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            symlink(target, path).unwrap();
+            self
+        }
+
+        fn device(&self, text: &str) -> String {
+            let result = self.0.device(&Device::parse(text).unwrap());
+            result.map_or_else(|error| error.to_string(), |()| "ok".to_owned())
+        }
+    }
+
+    impl Drop for Machine {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0.root);
+        }
+    }
+
+    #[test]
+    fn hugepages_of_all_sizes_count() {
+        let machine = Machine::new();
+        machine
+            .file("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "10\n")
+            .file("sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages", "1\n")
+            .file("proc/sys/vm/nr_hugepages", "12\n");
+        assert!(machine.0.memory(true, 1044).is_ok());
+        let error = machine.0.memory(true, 1101).unwrap_err().to_string();
+        let expected = "1044 MiB of hugepages are free, 1101 MiB are wanted; \
+                        run: echo 41 > /proc/sys/vm/nr_hugepages (or set hugepages = false)";
+        assert_eq!(error, expected);
+        assert!(machine.0.memory(false, 1101).is_ok());
+    }
+
+    #[test]
+    fn pci_devices_must_be_bound() {
+        let machine = Machine::new();
+        let address = |number| format!("sys/bus/pci/devices/0000:03:00.{number}");
+        machine.file(&format!("{}/vendor", address(0)), "");
+        for (number, driver) in [(1, "ixgbe"), (2, "mlx5_core"), (3, "vfio-pci")] {
+            machine.link(&format!("{}/driver", address(number)), &format!("../drivers/{driver}"));
+        }
+        machine.link(&format!("{}/iommu_group", address(3)), "../iommu_groups/17");
+        assert!(machine.device("03:00.0").contains("bound to no driver"));
+        let kernel = machine.device("03:00.1");
+        assert!(kernel.contains("bound to the kernel driver ixgbe"), "{kernel}");
+        assert!(kernel.ends_with("run: dpdk-devbind.py --bind=vfio-pci 0000:03:00.1"), "{kernel}");
+        assert_eq!(machine.device("03:00.2"), "ok");
+        assert!(machine.device("03:00.3").contains("dev/vfio/vfio"), "no vfio container");
+        machine.file("dev/vfio/vfio", "").file("dev/vfio/17", "");
+        assert_eq!(machine.device("03:00.3"), "ok");
+        assert!(machine.device("03:00.4").contains("there is no such PCI device"));
+    }
+
+    #[test]
+    fn plugins_must_be_installed() {
+        let machine = Machine::new();
+        assert_eq!(machine.device("net_null0"), "ok", "no folder, nothing to know");
+        machine.file("lib/pmds-23.0/librte_net_null.so.23", "");
+        machine.file("lib/pmds-23.0/librte_net_new.so.23", "");
+        assert_eq!(machine.device("net_null0"), "ok");
+        assert_eq!(machine.device("net_new0"), "ok", "a driver that the table does not know");
+        let error = machine.device("net_af_packet0,iface=lo");
+        assert!(error.contains("apt-get install librte-net-af-packet23"), "{error}");
+        assert!(machine.device("eth_null0").contains("no such driver"));
+    }
+
+    #[test]
+    fn every_interface_and_file_is_looked_at() {
+        let machine = Machine::new();
+        let table = "Inter-|   Receive\n face |bytes\n  lo: 0\nveth0: 0 0\n";
+        machine.file("proc/thread-self/net/dev", table).file("in.pcap", "");
+        let file = machine.0.root.join("in.pcap").display().to_string();
+        assert_eq!(machine.device("net_af_packet0,iface=veth0"), "ok");
+        assert!(machine.device("net_af_packet0,iface=veth").contains("no such network"));
+        assert!(machine.device("net_af_packet0,iface=").contains("no such network"));
+        assert!(machine.device("net_tap0,iface=new0,remote=veth1").contains("remote=veth1"));
+        let two = format!("net_pcap0,rx_pcap={file},rx_pcap=nosuch");
+        assert!(machine.device(&two).contains("rx_pcap=nosuch: No such file"));
+        assert_eq!(machine.device(&format!("net_pcap0,rx_pcap={file},tx_pcap={file}2")), "ok");
+        assert!(machine.device(&format!("net_pcap0,tx_pcap={file}/x")).contains("tx_pcap="));
+        assert!(machine.device("net_ring0,internal=0x10").contains("expected"));
+        assert!(machine.device("net_virtio_user0").contains("the driver needs path="));
+        assert!(machine.device("net_virtio_user0,path=nosuch/s").contains("path=nosuch/s"));
+        assert_eq!(machine.device(&format!("net_vhost0,iface={file}.sock,queues=1")), "ok");
+    }
 }

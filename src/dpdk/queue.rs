@@ -41,7 +41,7 @@ impl RxQueue {
 
     /// The name of the port it belongs to.
     pub fn port_name(&self) -> &str {
-        self.port.name()
+        &self.port.name
     }
 }
 
@@ -108,11 +108,11 @@ impl TxQueue {
 
     /// Descriptors in this queue's ring, as clamped to what the driver takes.
     pub fn descriptors(&self) -> u16 {
-        self.port.tx_descriptors()
+        self.port.tx_descriptors
     }
 
     /// The name of the port it belongs to.
     pub fn port_name(&self) -> &str {
-        self.port.name()
+        &self.port.name
     }
 }

@@ -9,10 +9,12 @@
 
 use super::{
     eal::{Eal, c_string},
+    eal_log,
     error::{self, PortError},
     mbuf::{BURST, Mbuf},
     mempool::Mempool,
-    port::{Port, PortConfig, name_of},
+    port::{Port, name_of},
+    port_setup::PortConfig,
 };
 use dpdk_sys::rte_ring;
 use std::{
@@ -58,11 +60,14 @@ pub fn joined(
     if !(1..=1 << 24).contains(&depth) {
         return Err(bad("expected a depth of 1 to 16,777,216 packets"));
     }
+    eal_log::forget_errors();
     let rings = Arc::new(Rings::new(eal, name, depth, queues)?);
     let (there, back) = rings.rings.split_at(usize::from(queues));
     let config = PortConfig { rx_queues: queues, tx_queues: queues, ..PortConfig::default() };
     let open = |side: char, receive: &[NonNull<rte_ring>], send: &[NonNull<rte_ring>]| {
+        let control = eal.state();
         let id = from_rings(&format!("{name}-{side}"), receive, send)?;
+        drop(control);
         Port::open_rings(eal, id, &name_of(id), &config, pool, rings.clone())
     };
     let first = open('a', back, there)?;

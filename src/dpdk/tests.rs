@@ -124,8 +124,13 @@ fn an_mtu_must_fit_the_mbufs() {
     let config = PortConfig { mtu: Some(9000), ..PortConfig::default() };
     let error = Port::open(eal(), &device, &config, &pool).err().unwrap();
     assert!(matches!(error, PortError::MbufTooSmall { data_room: 9154, .. }), "{error}");
-    // The failed attempt has closed what it had opened.
-    Port::open(eal(), &device, &PortConfig::default(), &pool).unwrap();
+    let config = PortConfig { mtu: Some(10), ..PortConfig::default() };
+    let error = Port::open(eal(), &device, &config, &pool).err().unwrap();
+    assert!(matches!(error, PortError::Mtu { got: 10, .. }), "{error}");
+    // The failed attempts have closed what they had opened.
+    let config = PortConfig { rx_descriptors: 0, tx_descriptors: 0, ..PortConfig::default() };
+    let port = Port::open(eal(), &device, &config, &pool).unwrap();
+    assert_eq!(port.tx_queue(0).unwrap().descriptors(), 512);
 }
 
 #[test]
@@ -228,7 +233,9 @@ fn pools_say_what_is_wrong() {
     assert!(matches!(attempt("flat", 15, 128), PoolError::DataRoom { .. }));
     let huge = attempt("huge", 1 << 20, 10_368);
     assert!(matches!(huge, PoolError::NoMemory { .. }), "{huge}");
-    assert!(kept.memory_bytes() >= 15 * u64::from(DEFAULT_DATA_ROOM));
+    let estimate = mempool::estimated_bytes(15, DEFAULT_DATA_ROOM, false);
+    assert_eq!(estimate, 15 * 4096, "a page each");
+    assert!((estimate..2 * estimate).contains(&kept.memory_bytes()), "{}", kept.memory_bytes());
     Mempool::new(eal(), &"x".repeat(25), 1, 256).unwrap();
 }
 
