@@ -3,6 +3,10 @@
 //! The rooms and the way imports point are in docs/ARCHITECTURE.md; README.md is where to begin.
 
 #[cfg(feature = "dpdk")]
+pub mod cli;
+#[cfg(feature = "dpdk")]
+pub mod config;
+#[cfg(feature = "dpdk")]
 pub mod control;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
@@ -10,4 +14,5 @@ pub mod fec;
 #[cfg(feature = "dpdk")]
 pub mod gateway;
 pub mod lab;
+pub mod units;
 pub mod wire;

@@ -1,3 +1,7 @@
 //! The `maelstrom` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    maelstrom::cli::main()
+}

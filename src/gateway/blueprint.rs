@@ -11,6 +11,7 @@ use super::recover::RecoverConfig;
 use super::settings::{LinkLocal, Outer, Oversize, Side};
 use crate::dpdk::Kept;
 use crate::dpdk::mbuf::BURST;
+use crate::dpdk::mempool::{self, HEADROOM};
 use crate::fec::group::MAX_RUNS;
 use crate::fec::xor::Engine;
 use crate::fec::{Code, DecoderConfig, EncoderConfig, Run, Timing};
@@ -18,12 +19,8 @@ use crate::wire::outer::{MIN_FRAME, OUTER_LEN};
 use crate::wire::repair::REPAIR_LEN;
 use crate::wire::shim::Integrity;
 
-/// Bytes that DPDK leaves free in front of a packet, where our headers go.
-const HEADROOM: usize = 128;
 /// What a repair packet that merges bins has in its header beyond one that does not, at most.
 const MORE_RUNS: usize = (MAX_RUNS - 1) * Run::WIRE_LEN;
-/// What an mbuf takes beside its data room: the `rte_mbuf`, and the mempool's header.
-const MBUF_OVERHEAD: usize = 128 + 64;
 /// Mbufs in receive and transmit rings and on their way, for two ports.
 const IN_PASSING: usize = 8 * 1024 - 1;
 /// Two Ethernet VLAN tags, which an MTU doesn't count.
@@ -54,6 +51,8 @@ pub struct Blueprint {
     pub timing: Timing,
     /// Packets in the window; `None` is what suits the code.
     pub window: Option<usize>,
+    /// Whether packet memory comes from hugepages; without, it takes more.
+    pub hugepages: bool,
 }
 
 /// Why a gateway can't be built. One line each.
@@ -144,6 +143,7 @@ impl Blueprint {
             timing: Timing::new(&code),
             code,
             window: None,
+            hugepages: false,
         }
     }
 
@@ -208,7 +208,7 @@ impl Blueprint {
     /// How large an mbuf's buffer must be, headroom included.
     pub fn data_room(&self) -> u16 {
         let repair = OUTER_LEN + REPAIR_LEN + MORE_RUNS + self.max_protected();
-        let room = HEADROOM + repair.max(self.lan_frame);
+        let room = usize::from(HEADROOM) + repair.max(self.lan_frame);
         room.next_multiple_of(64).min(usize::from(u16::MAX)) as u16
     }
 
@@ -220,11 +220,10 @@ impl Blueprint {
 
     /// What it allocates.
     pub fn memory(&self) -> Memory {
-        let mbuf = usize::from(self.data_room()) + MBUF_OVERHEAD;
         Memory {
             groups: self.encoder().memory_bytes() as u64,
             window: self.decoder().memory_bytes::<Kept>() as u64,
-            mbufs: u64::from(self.mbufs()) * mbuf as u64,
+            mbufs: mempool::estimated_bytes(self.mbufs(), self.data_room(), self.hugepages),
         }
     }
 
@@ -319,7 +318,7 @@ mod tests {
             assert!(encoder.repair_room >= encoder.max_frame);
             assert!(encoder.repair_room + REPAIR_LEN <= usize::from(wan_mtu));
             let longest = OUTER_LEN + REPAIR_LEN + encoder.repair_room;
-            assert!(longest + HEADROOM <= usize::from(blueprint.data_room()));
+            assert!(longest + usize::from(HEADROOM) <= usize::from(blueprint.data_room()));
         }
     }
 }

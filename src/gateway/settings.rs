@@ -35,7 +35,7 @@ impl Side {
 }
 
 /// What happens to frames that are for a bridge itself (01-80-C2-00-00-0x).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkLocal {
     /// They end here, as at any bridge.
@@ -46,7 +46,7 @@ pub enum LinkLocal {
 }
 
 /// What happens to frames that are too large to protect within the WAN's MTU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Oversize {
     /// They cross as they are, unprotected, if the WAN's MTU lets them; and frames that come from

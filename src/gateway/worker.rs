@@ -47,9 +47,9 @@ pub enum Order {
 }
 
 /// The rooms of one core.
-pub struct Worker {
+pub struct Worker<'a> {
     /// Polled in this order.
-    pub rooms: Vec<Box<dyn Room>>,
+    pub rooms: Vec<&'a mut dyn Room>,
     /// From control. A control that is gone is an order to stop.
     pub orders: Receiver<Order>,
     /// What to do about idleness.
@@ -58,7 +58,7 @@ pub struct Worker {
     pub start: Instant,
 }
 
-impl Worker {
+impl Worker<'_> {
     /// Polls until told to stop. The caller has pinned and registered this thread.
     pub fn run(mut self) {
         let mut quiet = 0;

@@ -98,6 +98,12 @@ pub struct Measurements {
 }
 
 impl Measurements {
+    /// None yet; `capture` gets the packets that enter, stamped with virtual time from
+    /// `epoch_ns` on.
+    pub fn new(capture: Option<CaptureWriter>, epoch_ns: u64) -> Measurements {
+        Measurements { capture, epoch_ns, ..Measurements::default() }
+    }
+
     /// Source packet `seq` was delivered.
     pub fn delivered(&mut self, now: u64, seq: u64, rebuilt: bool) {
         let Some(sent) = self.sent.get_mut(seq as usize) else { return };

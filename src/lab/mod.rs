@@ -20,6 +20,5 @@ pub mod measure;
 pub mod report;
 #[cfg(feature = "dpdk")]
 pub mod simulate;
-pub mod units;
 #[cfg(feature = "dpdk")]
 pub mod wan;

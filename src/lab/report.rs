@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::compare::Comparison;
 use super::link::LinkCounters;
 use super::measure::Percentiles;
-use super::units::show_time;
+use crate::units::show_time;
 
 /// The report. Every figure is of the direction from west to east. See docs/LAB.md for each key.
 #[derive(Debug, Serialize)]

@@ -239,7 +239,7 @@ impl Bench {
 
         let epoch_ns = capture.frames.first().map_or(0, |frame| frame.time_ns);
         let wan_pcap = experiment.wan_pcap.as_deref().map(CaptureWriter::create).transpose()?;
-        let measurements = Measurements { capture: wan_pcap, epoch_ns, ..Default::default() };
+        let measurements = Measurements::new(wan_pcap, epoch_ns);
         let back = LinkConfig {
             loss: LossModel::None,
             reorder: None,

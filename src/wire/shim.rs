@@ -41,7 +41,9 @@ pub enum Kind {
 }
 
 /// What confirms a packet. A third way, a 16-byte keyed tag, has its number reserved: 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[cfg_attr(feature = "dpdk", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
 pub enum Integrity {
     /// Nothing. For measurements only: what is damaged on the way is delivered damaged.
     Off = 0,

@@ -73,3 +73,23 @@ pub struct LinkCounters {
     /// Frames that at least one later frame has overtaken.
     pub reordered: u64,
 }
+
+impl LinkCounters {
+    /// Every counter's name and value.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("entered", self.entered),
+            ("entered_bytes", self.entered_bytes),
+            ("delivered", self.delivered),
+            ("delivered_bytes", self.delivered_bytes),
+            ("lost", self.lost),
+            ("tail_dropped", self.tail_dropped),
+            ("oversize", self.oversize),
+            ("buffer_full", self.buffer_full),
+            ("corrupted", self.corrupted),
+            ("duplicated", self.duplicated),
+            ("reordered", self.reordered),
+        ]
+        .into_iter()
+    }
+}

@@ -1,22 +1,22 @@
-//! Rates and times as people write them.
+//! Rates, times and sizes as people write them.
 //!
-//! * **What this room does:** turns `10Gbps` and `50ms` into whole bits per second and
-//!   nanoseconds, and back.
+//! * **What this room does:** turns `10Gbps`, `50ms` and `2GiB` into whole bits per second,
+//!   nanoseconds and bytes, and back.
 //! * **Who feeds it:** the command line and the configuration files.
-//! * **Whom it feeds:** `lab::link`'s configuration, and whatever prints one.
+//! * **Whom it feeds:** the configuration of gateways and links, and whatever prints one.
 //! * **Which thread runs it:** the main thread, at start-up.
 //! * **What it must not do:** round. `1.5Mbps` is exactly 1,500,000 bit/s; what is not a whole
 //!   number of the smallest unit is refused.
 
 use thiserror::Error;
 
-/// Why a rate or a time could not be read. One line, with an example.
+/// Why a rate, a time or a size could not be read. One line, with an example.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UnitError {
     /// Not a decimal number followed by a known unit.
     #[error("{kind} {got:?}: expected a number and one of {units}, e.g. {example}")]
     Shape {
-        /// `rate` or `time`.
+        /// `rate`, `time` or `size`.
         kind: &'static str,
         /// What was written.
         got: String,
@@ -28,7 +28,7 @@ pub enum UnitError {
     /// Finer than the smallest unit, or too large for 64 bits.
     #[error("{kind} {got:?}: expected a whole number of {unit} below 2^64, e.g. {example}")]
     Inexact {
-        /// `rate` or `time`.
+        /// `rate`, `time` or `size`.
         kind: &'static str,
         /// What was written.
         got: String,
@@ -67,6 +67,13 @@ const TIME: Scale = Scale {
     example: "50ms",
 };
 
+const SIZE: Scale = Scale {
+    kind: "size",
+    units: &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)],
+    listed: "B, KiB, MiB, GiB",
+    example: "2GiB",
+};
+
 /// Reads a rate such as `10Gbps`, `1.5Mbps` or `unlimited` (None), in bits per second.
 ///
 /// Units are accepted in any case, and a blank may stand before them.
@@ -86,6 +93,14 @@ pub fn parse_rate(text: &str) -> Result<Option<u64>, UnitError> {
 /// If the text is no number with a known unit, or no whole number of nanoseconds.
 pub fn parse_time(text: &str) -> Result<u64, UnitError> {
     TIME.parse(text)
+}
+
+/// Reads a size such as `512MiB`, in bytes.
+///
+/// # Errors
+/// If the text is no number with a known unit, or no whole number of bytes.
+pub fn parse_size(text: &str) -> Result<u64, UnitError> {
+    SIZE.parse(text)
 }
 
 /// Writes a rate so that [`parse_rate`] reads the same back.
@@ -167,6 +182,8 @@ mod tests {
         assert_eq!(parse_time("1s"), Ok(1_000_000_000));
         assert_eq!(parse_time("0ns"), Ok(0));
         assert_eq!(parse_time("1.000000001s"), Ok(1_000_000_001));
+        assert_eq!(parse_size("2GiB"), Ok(2 << 30));
+        assert!(parse_size("2GB").is_err());
     }
 
     #[test]

@@ -1,0 +1,158 @@
+//! `maelstrom lab`: see [`crate::lab::simulate`].
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Outcome;
+use super::link::LinkArguments;
+use crate::config::Sparse;
+use crate::fec::{Code, Timing};
+use crate::gateway::{Blueprint, LinkLocal, Oversize, Side};
+use crate::lab::arrivals::Pace;
+use crate::lab::report::Report;
+use crate::lab::simulate::{Experiment, simulate};
+use crate::units::{parse_rate, parse_size, parse_time};
+use crate::wire::shim::Integrity;
+
+#[derive(Args)]
+pub(super) struct LabArguments {
+    /// What west's LAN brings: a classic pcap of Ethernet frames
+    #[arg(long)]
+    input: PathBuf,
+    /// Where the frames on east's LAN are written
+    #[arg(long)]
+    output: PathBuf,
+    /// Where the packets that west sends into the WAN are written
+    #[arg(long)]
+    wan_pcap: Option<PathBuf>,
+    /// The code, e.g. 64:97,101,103,107+g1 or 8x1/64x101/64x103+g1
+    #[arg(long, default_value = "20:97,101,103+g1")]
+    code: Code,
+    /// The code for sparse traffic: auto, off, or a code
+    #[arg(long, default_value = "auto")]
+    sparse: Sparse,
+    /// Latency budget below whose packet rate the sparse code takes over
+    #[arg(long, default_value = "50ms", value_parser = parse_time)]
+    latency: u64,
+    /// Time without a packet after which what is not yet covered is closed
+    #[arg(long, default_value = "1ms", value_parser = parse_time)]
+    idle: u64,
+    /// Frames arrive back to back at this rate [default: 10Gbps]
+    #[arg(long, value_parser = lan_rate, group = "pace")]
+    rate: Option<u64>,
+    /// Frames arrive evenly, so many a second
+    #[arg(long, value_parser = pps, group = "pace")]
+    pps: Option<f64>,
+    /// Frames arrive as the capture's timestamps say
+    #[arg(long, group = "pace")]
+    pcap_times: bool,
+    /// Frames too large to protect: bypass or drop
+    #[arg(long, value_enum, default_value_t = Oversize::Bypass)]
+    oversize: Oversize,
+    /// Frames for bridges only (pause, LACP, LLDP, ...): drop or pass
+    #[arg(long, value_enum, default_value_t = LinkLocal::Drop)]
+    link_local: LinkLocal,
+    /// What confirms packets; off is for measurements
+    #[arg(long, value_enum, default_value_t = Integrity::Check)]
+    integrity: Integrity,
+    /// The most memory that a gateway may take
+    #[arg(long, default_value = "2GiB", value_parser = parse_size)]
+    memory_limit: u64,
+    #[command(flatten)]
+    link: LinkArguments,
+    /// Where the report is written, as JSON
+    #[arg(long)]
+    report: Option<PathBuf>,
+}
+
+fn lan_rate(text: &str) -> Result<u64, String> {
+    match parse_rate(text) {
+        Ok(Some(rate)) if rate > 0 => Ok(rate),
+        Ok(_) => Err("expected a finite rate above 0, e.g. 10Gbps".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn pps(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(pps) if (0.001..=1e9).contains(&pps) => Ok(pps),
+        _ => Err("expected packets per second, 0.001 to 1000000000".to_owned()),
+    }
+}
+
+impl LabArguments {
+    fn experiment(&self) -> Result<Experiment, String> {
+        let mut timing = Timing::with_idle(&self.code, self.idle);
+        timing.latency = self.latency;
+        if self.idle == 0 || self.latency < self.idle {
+            return Err("--idle: expected more than 0 and no more than --latency".to_owned());
+        }
+        Ok(Experiment {
+            input: self.input.clone(),
+            output: self.output.clone(),
+            wan_pcap: self.wan_pcap.clone(),
+            west: Blueprint {
+                integrity: self.integrity,
+                link_local: self.link_local,
+                oversize: self.oversize,
+                wan_mtu: self.link.wan_mtu,
+                sparse: self.sparse.resolve(&self.code),
+                timing,
+                ..Blueprint::new(Side::West, self.code.clone())
+            },
+            memory_limit: self.memory_limit,
+            pace: match (self.pps, self.pcap_times, self.rate) {
+                (Some(pps), _, _) => Pace::PacketsPerSecond(pps),
+                (_, true, _) => Pace::Recorded,
+                (_, _, rate) => Pace::Rate(rate.unwrap_or(10_000_000_000)),
+            },
+            link: self.link.config(0),
+            epoch: 1,
+        })
+    }
+}
+
+pub(super) fn run(arguments: &LabArguments) -> Outcome {
+    let experiment = arguments.experiment()?;
+    let progress = match std::io::stderr().is_terminal() {
+        true => ProgressBar::no_length().with_style(ProgressStyle::with_template(
+            "{bar:40} {human_pos} of {human_len} frames, {eta} left",
+        )?),
+        false => ProgressBar::hidden(),
+    };
+    // The report's file is made first: a run of minutes must not end in a full report and no place.
+    let report_file = arguments.report.as_deref().map(ReportFile::create).transpose()?;
+    let report = simulate(&experiment, &progress)?;
+    println!("{report}");
+    if let Some(file) = report_file {
+        file.write(&report)?;
+    }
+    Ok(ExitCode::from(u8::from(report.mismatched > 0)))
+}
+
+/// A file that appears when it is whole.
+struct ReportFile {
+    path: PathBuf,
+    file: tempfile::NamedTempFile,
+}
+
+impl ReportFile {
+    fn create(path: &std::path::Path) -> Result<ReportFile, String> {
+        let parent = path.parent().filter(|parent| *parent != std::path::Path::new(""));
+        let file = tempfile::NamedTempFile::new_in(parent.unwrap_or(std::path::Path::new(".")))
+            .map_err(|error| format!("--report {}: can't write there: {error}", path.display()))?;
+        Ok(ReportFile { path: path.to_owned(), file })
+    }
+
+    fn write(self, report: &Report) -> Result<(), String> {
+        let ReportFile { path, mut file } = self;
+        let failed = |error: std::io::Error| format!("--report {}: {error}", path.display());
+        serde_json::to_writer_pretty(&mut file, report).map_err(|e| failed(e.into()))?;
+        file.persist(&path).map_err(|e| failed(e.error))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! The command line: one file a subcommand.
+//!
+//! * **Does:** parses arguments, sets up the log, runs the subcommand, turns its result into an exit
+//!   status: 0, or 1 for a comparison that fails, or 2 with one line on standard error for anything
+//!   that was given wrongly or can't be had.
+//! * **Fed by:** the shell.
+//! * **Feeds:** `gateway` and `lab`.
+//! * **Runs on:** the main thread.
+//! * **Must not:** hold any logic that a test would want to reach without a process.
+
+mod compare;
+mod lab;
+mod link;
+mod run;
+mod service;
+mod wan;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A pair of network gateways that repair a lossy WAN link.
+#[derive(Parser)]
+#[command(name = "maelstrom", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs one gateway, until SIGINT or SIGTERM
+    Run(run::RunArguments),
+    /// Emulates a WAN between two ports, in real time, until SIGINT or SIGTERM
+    Wan(wan::WanArguments),
+    /// Plays a capture through a pair of gateways and an emulated WAN, in virtual time
+    Lab(lab::LabArguments),
+    /// Compares two captures, frame by frame
+    Compare(compare::CompareArguments),
+}
+
+/// What a subcommand ends with: an exit status, or one line to say why not.
+type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+/// The exit status of anything that was given wrongly or can't be had.
+const BAD_INPUT: u8 = 2;
+
+/// Runs the command that the process was given.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,eal=warn"))
+        .format_timestamp(None)
+        .format_target(false)
+        .init();
+    let outcome = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Wan(arguments) => wan::run(&arguments),
+        Command::Lab(arguments) => lab::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+    };
+    outcome.unwrap_or_else(|error| {
+        // A reader of standard error that is gone can't be told.
+        let _ = writeln!(std::io::stderr(), "error: {error}");
+        ExitCode::from(BAD_INPUT)
+    })
+}
+
+/// Help and version as clap prints them; what is wrong with the arguments in one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    // The first paragraph says what is wrong; the rest is about usage.
+    let what: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let _ = writeln!(std::io::stderr(), "{}; see --help", what.join(" "));
+    ExitCode::from(BAD_INPUT)
+}

@@ -1,0 +1,161 @@
+//! What the long-running subcommands share: workers on cores, from start to signal to end.
+
+use std::error::Error;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use core_affinity::CoreId;
+use crossbeam::channel::{self, Receiver, Sender};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::dpdk::{Device, Eal, Mempool, Port, PortConfig, PortError};
+use crate::gateway::worker::Order;
+use crate::gateway::{Idle, Room, Worker};
+
+/// How often the main thread looks for signals and for workers that ended by themselves.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The rooms of one worker.
+pub(super) struct Station<'a> {
+    /// The CPU that it is pinned to.
+    pub(super) core: Option<usize>,
+    /// What it polls, in this order.
+    pub(super) rooms: Vec<&'a mut dyn Room>,
+}
+
+/// A process that has taken charge of its signals: SIGINT and SIGTERM stop it cleanly from here on.
+pub(super) struct Service {
+    signals: Signals,
+}
+
+impl Service {
+    /// To be called before anything is opened that wants closing.
+    pub(super) fn prepare() -> Result<Service, Box<dyn Error>> {
+        Ok(Service { signals: Signals::new([SIGINT, SIGTERM])? })
+    }
+
+    /// Runs the workers until a signal comes. When this returns, they have flushed and ended.
+    pub(super) fn serve(
+        mut self,
+        eal: &Eal,
+        idle: Idle,
+        stations: Vec<Station<'_>>,
+    ) -> Result<(), Box<dyn Error>> {
+        let start = Instant::now();
+        let (ready_in, ready) = channel::bounded(stations.len());
+        thread::scope(|scope| {
+            let mut orders = Vec::new();
+            let mut threads = Vec::new();
+            for (n, Station { core, rooms }) in stations.into_iter().enumerate() {
+                let (order_in, order) = channel::bounded(1);
+                orders.push(order_in);
+                let ready_in = ready_in.clone();
+                let worker = Worker { rooms, orders: order, idle, start };
+                let work = move || work(eal, core, worker, &ready_in);
+                let thread = thread::Builder::new().name(format!("worker{n}"));
+                threads.push(thread.spawn_scoped(scope, work)?);
+            }
+            drop(ready_in);
+            let outcome = all_ready(&ready, threads.len()).and_then(|()| {
+                log::info!("running; SIGINT or SIGTERM ends it");
+                self.wait(&threads)
+            });
+            stop(&orders);
+            for thread in threads {
+                if thread.join().is_err() {
+                    return Err("a worker panicked; please report what it printed".into());
+                }
+            }
+            outcome
+        })
+    }
+
+    /// Until a signal comes.
+    fn wait(&mut self, threads: &[ScopedJoinHandle<'_, ()>]) -> Result<(), Box<dyn Error>> {
+        loop {
+            if let Some(signal) = self.signals.pending().next() {
+                log::info!("stopping on {}", if signal == SIGINT { "SIGINT" } else { "SIGTERM" });
+                return Ok(());
+            }
+            if threads.iter().any(|thread| thread.is_finished()) {
+                return Err("a worker ended by itself".into());
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+/// One worker's thread: pinned, registered with DPDK, then at work.
+fn work(eal: &Eal, core: Option<usize>, worker: Worker<'_>, ready: &Sender<Result<(), String>>) {
+    if let Some(core) = core
+        && !core_affinity::set_for_current(CoreId { id: core })
+    {
+        let problem = format!(
+            "core {core} can't be used; expected one that this process may run on (taskset -p $$)"
+        );
+        let _ = ready.send(Err(problem));
+        return;
+    }
+    let registered = eal.register_thread();
+    // The main thread waits for this, so it is there to receive it.
+    let _ = ready.send(registered.as_ref().map(|_| ()).map_err(ToString::to_string));
+    if registered.is_ok() {
+        worker.run();
+    }
+}
+
+fn all_ready(ready: &Receiver<Result<(), String>>, workers: usize) -> Result<(), Box<dyn Error>> {
+    for _ in 0..workers {
+        ready.recv()??;
+    }
+    Ok(())
+}
+
+fn stop(orders: &[Sender<Order>]) {
+    for order in orders {
+        // A worker that has ended needs no order.
+        let _ = order.send(Order::Stop);
+    }
+}
+
+/// Opens a port of one queue each way for frames of up to `mtu`.
+pub(super) fn open_port(
+    eal: &Eal,
+    device: &Device,
+    mtu: u16,
+    pool: &Mempool,
+) -> Result<Port, PortError> {
+    let port =
+        Port::open(eal, device, &PortConfig { mtu: Some(mtu), ..PortConfig::default() }, pool)?;
+    log::info!(
+        "port {}: address {}, MTU {}, link {}",
+        port.name(),
+        port.mac().map(|byte| format!("{byte:02x}")).join(":"),
+        port.mtu(),
+        if port.link_up() { "up" } else { "down or unknown" },
+    );
+    Ok(port)
+}
+
+/// Prints counters under a heading, those that count something.
+pub(super) fn print_counters<'a>(heading: &str, counters: impl Iterator<Item = (&'a str, u64)>) {
+    println!("{heading}");
+    for (name, count) in counters.filter(|&(_, count)| count > 0) {
+        println!("  {name:<22} {count}");
+    }
+}
+
+/// Prints what a port's driver counted.
+pub(super) fn print_port(port: &Port) {
+    let stats = port.stats();
+    let counters = [
+        ("received", stats.ipackets),
+        ("sent", stats.opackets),
+        ("missed_ring_full", stats.imissed),
+        ("missed_no_mbuf", stats.rx_nombuf),
+        ("receive_errors", stats.ierrors),
+        ("send_errors", stats.oerrors),
+    ];
+    print_counters(&format!("port {}", port.name()), counters.into_iter());
+}

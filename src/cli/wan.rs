@@ -1,0 +1,73 @@
+//! `maelstrom wan`: an emulated WAN between two ports, in real time.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Outcome;
+use super::link::LinkArguments;
+use super::service::{Service, Station, open_port, print_counters, print_port};
+use crate::dpdk::{Device, Eal, EalConfig, Mempool};
+use crate::gateway::Idle;
+use crate::gateway::blueprint::mib;
+use crate::lab::wan::{Direction, Wan};
+
+#[derive(Args)]
+pub(super) struct WanArguments {
+    /// The port towards the western gateway: a PCI address, or a DPDK virtual device
+    #[arg(long, value_parser = Device::parse)]
+    west: Device,
+    /// The port towards the eastern gateway
+    #[arg(long, value_parser = Device::parse)]
+    east: Device,
+    #[command(flatten)]
+    link: LinkArguments,
+    /// Packet memory from hugepages
+    #[arg(long)]
+    hugepages: bool,
+    /// The CPU to run on; without it, wherever the system likes
+    #[arg(long)]
+    core: Option<usize>,
+    /// Poll without rest when there is nothing to do
+    #[arg(long)]
+    spin: bool,
+}
+
+/// Mbufs of the two ports' rings and in passing; frames in flight are copies outside them.
+const MBUFS: u32 = 16 * 1024 - 1;
+
+pub(super) fn run(arguments: &WanArguments) -> Outcome {
+    let (eastward, westward) = (arguments.link.config(0), arguments.link.config(1));
+    eastward.check()?;
+    let room = 128 + 14 + 8 + arguments.link.wan_mtu.max(1600);
+    let memory = crate::dpdk::mempool::estimated_bytes(MBUFS, room, arguments.hugepages);
+    let service = Service::prepare()?;
+    let eal = Eal::init(&EalConfig {
+        hugepages: arguments.hugepages,
+        memory_mib: mib(memory) as u32 + 64,
+        devices: vec![arguments.west.clone(), arguments.east.clone()],
+        lcores: None,
+    })?;
+    let pool = Mempool::new(&eal, "packets", MBUFS, room)?;
+    let west = open_port(&eal, &arguments.west, arguments.link.wan_mtu, &pool)?;
+    let east = open_port(&eal, &arguments.east, arguments.link.wan_mtu, &pool)?;
+    let mut wan = Wan::new(
+        (west.rx_queue(0)?, west.tx_queue(0)?),
+        (east.rx_queue(0)?, east.tx_queue(0)?),
+        eastward,
+        westward,
+        pool,
+        (),
+    );
+    let idle = if arguments.spin { Idle::Spin } else { Idle::Rest };
+    let station = Station { core: arguments.core, rooms: vec![&mut wan] };
+    service.serve(&eal, idle, vec![station])?;
+    for (heading, direction) in
+        [("eastward", Direction::Eastward), ("westward", Direction::Westward)]
+    {
+        print_counters(heading, wan.counters(direction).each());
+    }
+    print_port(&west);
+    print_port(&east);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,544 @@
+//! The configuration file of `maelstrom run`: parsed, validated, every limit named.
+//!
+//! config/gateway-west.toml is a complete one that explains each key.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+use thiserror::Error;
+
+use crate::dpdk::Device;
+use crate::fec::code::MAX_LAYERS;
+use crate::fec::{Code, Timing};
+use crate::gateway::blueprint::TAGS;
+use crate::gateway::{Blueprint, Idle, LinkLocal, Oversize, Side};
+use crate::units::{parse_size, parse_time};
+use crate::wire::outer::{ETHERTYPE, OUTER_LEN};
+use crate::wire::shim::Integrity;
+
+/// Why a configuration is refused. One line: file, place, what was got, what is expected.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error(
+        "{path}: {error}; expected a readable configuration file, such as config/gateway-west.toml"
+    )]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// It is not what is expected, at a place.
+    #[error("{path}:{line}: {problem}, at \"{text}\"")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+        /// The line's text.
+        text: String,
+    },
+    /// A value is out of its range, or does not fit another.
+    #[error("{path}: {key}: {problem}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What was got, and what is expected.
+        problem: String,
+    },
+}
+
+/// A gateway as configured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which of the two, and what it may take.
+    pub gateway: GatewaySection,
+    /// The LAN port.
+    pub lan: LanSection,
+    /// The WAN port.
+    pub wan: WanSection,
+    /// The code.
+    pub code: CodeSection,
+    /// Cores and their rooms.
+    #[serde(rename = "worker")]
+    pub workers: Vec<WorkerSection>,
+}
+
+/// `[gateway]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewaySection {
+    /// West or east.
+    pub side: Side,
+    /// Packet memory from hugepages.
+    pub hugepages: bool,
+    /// The most memory, in bytes.
+    #[serde(default = "default_memory_limit", deserialize_with = "size")]
+    pub memory_limit: u64,
+    /// What idle workers do.
+    #[serde(default)]
+    pub idle: Idle,
+}
+
+/// `[lan]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanSection {
+    /// PCI address or vdev string.
+    #[serde(deserialize_with = "device")]
+    pub port: Device,
+    /// The LAN's MTU.
+    #[serde(default = "default_lan_mtu")]
+    pub mtu: u16,
+    /// Frames for bridges only.
+    #[serde(default)]
+    pub link_local: LinkLocal,
+}
+
+/// `[wan]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WanSection {
+    /// PCI address or vdev string.
+    #[serde(deserialize_with = "device")]
+    pub port: Device,
+    /// The WAN's MTU.
+    pub mtu: u16,
+    /// EtherType of our packets.
+    #[serde(default = "default_ethertype")]
+    pub ethertype: u16,
+    /// The peer's address.
+    #[serde(default = "default_peer")]
+    pub peer_mac: Mac,
+    /// Frames too large to protect.
+    #[serde(default)]
+    pub oversize: Oversize,
+}
+
+/// `[code]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CodeSection {
+    /// The code for dense traffic.
+    #[serde(deserialize_with = "text")]
+    pub layers: Code,
+    /// The code for sparse traffic.
+    #[serde(default, deserialize_with = "text")]
+    pub sparse: Sparse,
+    /// The latency budget.
+    #[serde(default = "default_latency", deserialize_with = "time")]
+    pub latency: u64,
+    /// Idle time of the first layer.
+    #[serde(default = "default_idle", deserialize_with = "time")]
+    pub idle: u64,
+    /// Maximum age of a layer's groups, one for each layer; none is automatic.
+    #[serde(default, deserialize_with = "times")]
+    pub max_age: Vec<u64>,
+    /// Flush repairs per source packet; none is the number of layers.
+    #[serde(default)]
+    pub flush_cap: Option<f64>,
+    /// Packets in the window; none is automatic.
+    #[serde(default)]
+    pub window: Option<usize>,
+    /// What confirms packets.
+    #[serde(default)]
+    pub integrity: Integrity,
+}
+
+/// `[[worker]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerSection {
+    /// The CPU that it is pinned to; none leaves it to the system.
+    pub core: Option<usize>,
+    /// What it polls.
+    pub rooms: Vec<RoomName>,
+}
+
+/// A room, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RoomName {
+    /// LAN → WAN.
+    Protect,
+    /// WAN → LAN.
+    Recover,
+}
+
+/// Which code sparse traffic gets.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Sparse {
+    /// [`Code::short`] of the code for dense traffic.
+    #[default]
+    Auto,
+    /// The same as dense traffic.
+    Off,
+    /// This one.
+    Code(Code),
+}
+
+impl Sparse {
+    /// The code, given that for dense traffic.
+    pub fn resolve(&self, dense: &Code) -> Option<Code> {
+        match self {
+            Sparse::Auto => Some(dense.short()),
+            Sparse::Off => None,
+            Sparse::Code(code) => Some(code.clone()),
+        }
+    }
+}
+
+impl FromStr for Sparse {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Sparse, String> {
+        match text {
+            "auto" => Ok(Sparse::Auto),
+            "off" => Ok(Sparse::Off),
+            code => match code.parse() {
+                Ok(code) => Ok(Sparse::Code(code)),
+                Err(error) => Err(format!("{error}, or auto, or off")),
+            },
+        }
+    }
+}
+
+/// An Ethernet address, written 02:4d:53:00:00:01.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mac(pub [u8; 6]);
+
+impl FromStr for Mac {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Mac, String> {
+        let byte = |part: &str| match part.len() {
+            2 => u8::from_str_radix(part, 16).ok(),
+            _ => None,
+        };
+        let bytes: Option<Vec<u8>> = text.split(':').map(byte).collect();
+        let bytes: Option<[u8; 6]> = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Mac).ok_or_else(|| {
+            format!(
+                "MAC address \"{text}\": expected six hexadecimal bytes, e.g. 02:4d:53:00:00:01"
+            )
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Mac {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Mac, D::Error> {
+        text(deserializer)
+    }
+}
+
+fn default_memory_limit() -> u64 {
+    2 << 30
+}
+
+fn default_lan_mtu() -> u16 {
+    1500
+}
+
+fn default_ethertype() -> u16 {
+    ETHERTYPE
+}
+
+/// Everyone: right on any circuit that has just the peer at its other end.
+fn default_peer() -> Mac {
+    Mac([0xFF; 6])
+}
+
+fn default_latency() -> u64 {
+    50_000_000
+}
+
+fn default_idle() -> u64 {
+    1_000_000
+}
+
+fn parsed<'de, D: Deserializer<'de>, T, E: fmt::Display>(
+    deserializer: D,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<T, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse(&text).map_err(serde::de::Error::custom)
+}
+
+fn text<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<T, D::Error>
+where
+    T::Err: fmt::Display,
+{
+    parsed(deserializer, str::parse)
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    parsed(deserializer, parse_size)
+}
+
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    parsed(deserializer, parse_time)
+}
+
+fn times<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| parse_time(text).map_err(serde::de::Error::custom)).collect()
+}
+
+fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Device, D::Error> {
+    parsed(deserializer, Device::parse)
+}
+
+impl Config {
+    /// Reads and validates a file.
+    ///
+    /// # Errors
+    /// If it can't be read, is not TOML, has a key too many, lacks one, or a value is not possible.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let read = |error| ConfigError::Read { path: path.to_owned(), error };
+        let text = std::fs::read_to_string(path).map_err(read)?;
+        Config::parse(path, &text)
+    }
+
+    /// As [`Config::load`], of a text that came from `path`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+        let config: Config = toml::from_str(text).map_err(|error| located(path, text, &error))?;
+        config.validate(path)?;
+        Ok(config)
+    }
+
+    fn validate(&self, path: &Path) -> Result<(), ConfigError> {
+        let bad = |key, problem| Err(ConfigError::Value { path: path.to_owned(), key, problem });
+        if !(68..=9600).contains(&self.lan.mtu) {
+            return bad("lan.mtu", format!("got {}, expected 68 to 9600", self.lan.mtu));
+        }
+        if !(256..=9600).contains(&self.wan.mtu) {
+            return bad("wan.mtu", format!("got {}, expected 256 to 9600", self.wan.mtu));
+        }
+        if self.wan.ethertype < 0x600 {
+            let got = self.wan.ethertype;
+            return bad("wan.ethertype", format!("got {got:#06x}, expected 0x0600 to 0xffff"));
+        }
+        if self.lan.port.name() == self.wan.port.name() {
+            let name = self.lan.port.name();
+            return bad("wan.port", format!("got {name}, which is the LAN port; expected another"));
+        }
+        self.validate_code(path)?;
+        self.validate_workers(path)?;
+        let limit = self.gateway.memory_limit;
+        self.blueprint().check(limit).or_else(|error| bad("code.layers", error.to_string()))
+    }
+
+    fn validate_code(&self, path: &Path) -> Result<(), ConfigError> {
+        let bad = |key, problem| Err(ConfigError::Value { path: path.to_owned(), key, problem });
+        let code = &self.code;
+        let layers = code.layers.layers().len();
+        if code.idle == 0 {
+            return bad("code.idle", "got 0, expected a time such as 1ms".to_owned());
+        }
+        if code.latency < code.idle {
+            return bad("code.latency", "less than code.idle; expected more".to_owned());
+        }
+        if !code.max_age.is_empty() && code.max_age.len() != layers {
+            let got = code.max_age.len();
+            return bad(
+                "code.max_age",
+                format!("got {got} times for {layers} layers; expected one each, or none"),
+            );
+        }
+        if code.max_age.contains(&0) {
+            return bad("code.max_age", "got 0, expected times such as 10ms".to_owned());
+        }
+        if let Some(cap) = code.flush_cap.filter(|cap| !(1.0..=64.0).contains(cap)) {
+            return bad("code.flush_cap", format!("got {cap}, expected 1 to 64"));
+        }
+        if let Some(window) = code.window.filter(|window| !(64..=1 << 22).contains(window)) {
+            return bad("code.window", format!("got {window}, expected 64 to {}", 1 << 22));
+        }
+        Ok(())
+    }
+
+    fn validate_workers(&self, path: &Path) -> Result<(), ConfigError> {
+        let bad =
+            |problem| Err(ConfigError::Value { path: path.to_owned(), key: "worker", problem });
+        let rooms: Vec<RoomName> = self.workers.iter().flat_map(|w| w.rooms.clone()).collect();
+        let distinct: BTreeSet<RoomName> = rooms.iter().copied().collect();
+        if rooms.len() != 2 || distinct.len() != 2 {
+            return bad("expected the rooms \"protect\" and \"recover\", each once".to_owned());
+        }
+        let cores: Vec<usize> = self.workers.iter().filter_map(|worker| worker.core).collect();
+        if let [a, b] = cores[..]
+            && a == b
+        {
+            return bad(format!("core {a} is named twice; expected a core for each worker"));
+        }
+        // A CPU that this process may not use is not listed, but isolated ones are not either: a
+        // larger limit is all that can be checked before pinning.
+        let cpus = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
+        let last = cpus.trim().rsplit(['-', ',']).next().and_then(|n| n.parse().ok());
+        if let (Some(&core), Some(last)) = (cores.iter().max(), last)
+            && core > last
+        {
+            return bad(format!("core {core} does not exist; expected 0 to {last}"));
+        }
+        Ok(())
+    }
+
+    /// The gateway that this describes.
+    pub fn blueprint(&self) -> Blueprint {
+        let code = &self.code;
+        let mut timing = Timing::with_idle(&code.layers, code.idle);
+        timing.latency = code.latency;
+        for (age, &configured) in timing.age.iter_mut().zip(&code.max_age) {
+            *age = Some(configured);
+        }
+        if let Some(cap) = code.flush_cap {
+            timing.flush_cap = cap;
+        }
+        debug_assert!(code.max_age.len() <= MAX_LAYERS);
+        Blueprint {
+            side: self.gateway.side,
+            integrity: code.integrity,
+            link_local: self.lan.link_local,
+            oversize: self.wan.oversize,
+            lan_frame: usize::from(self.lan.mtu) + OUTER_LEN + TAGS,
+            wan_mtu: self.wan.mtu,
+            ethertype: self.wan.ethertype,
+            sparse: code.sparse.resolve(&code.layers),
+            timing,
+            code: code.layers.clone(),
+            window: code.window,
+            hugepages: self.gateway.hugepages,
+        }
+    }
+}
+
+/// A parse error in one line, with the line that it is about.
+fn located(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let at = error.span().map_or(0, |span| span.start).min(text.len());
+    let line = text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count();
+    ConfigError::Line {
+        path: path.to_owned(),
+        line: line + 1,
+        problem: error.message().lines().collect::<Vec<_>>().join(", "),
+        text: text.lines().nth(line).unwrap_or("").trim().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEST: &str = include_str!("../config/gateway-west.toml");
+    const EAST: &str = include_str!("../config/gateway-east.toml");
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("gateway.toml"), text).map_err(|error| error.to_string())
+    }
+
+    /// `text` with its first line that begins with `from` replaced.
+    fn with(text: &str, from: &str, to: &str) -> String {
+        let mut found = false;
+        let lines = text.lines().map(|line| match line.starts_with(from) && !found {
+            true => {
+                found = true;
+                to
+            }
+            false => line,
+        });
+        let changed = lines.collect::<Vec<_>>().join("\n");
+        assert!(found, "no line begins with {from}");
+        changed
+    }
+
+    #[test]
+    fn the_shipped_pair_is_a_pair() {
+        let (west, east) = (parse(WEST).unwrap(), parse(EAST).unwrap());
+        assert_eq!((west.gateway.side, east.gateway.side), (Side::West, Side::East));
+        let of_west = Blueprint { side: Side::East, ..west.blueprint() };
+        assert_eq!(format!("{of_west:?}"), format!("{:?}", east.blueprint()));
+        assert!(west.blueprint().warnings().is_empty());
+    }
+
+    /// What the shipped file shows as a default is the default.
+    #[test]
+    fn commented_defaults_are_the_defaults() {
+        let computed = ["#max_age", "#window"];
+        let shown: Vec<&str> = WEST
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(key)
+                    if key.starts_with(|c: char| c.is_ascii_lowercase())
+                        && !computed.iter().any(|name| line.starts_with(name)) =>
+                {
+                    key
+                }
+                _ => line,
+            })
+            .collect();
+        let shown = shown.join("\n");
+        assert!(shown.contains("\nmtu = 1500") && shown.contains("\nflush_cap = 3.0"));
+        let (shown, default) = (parse(&shown).unwrap(), parse(WEST).unwrap());
+        assert_eq!(format!("{:?}", shown.blueprint()), format!("{:?}", default.blueprint()));
+        assert_eq!(shown.gateway.memory_limit, default.gateway.memory_limit);
+        assert_eq!(shown.wan.peer_mac, default.wan.peer_mac);
+    }
+
+    #[test]
+    fn bad_values_are_named_in_one_line() {
+        for (from, to, expected) in [
+            ("side", "side = \"north\"", "north"),
+            ("side", "", "missing field `side`"),
+            ("side", "side = \"west\"\nsdie = 1", "unknown field `sdie`"),
+            ("hugepages", "hugepages = 7", "expected a boolean"),
+            ("#memory_limit", "memory_limit = \"2GB\"", "2GB"),
+            ("#memory_limit", "memory_limit = \"1MiB\"", "limit of 1 MiB"),
+            ("idle", "idle = \"sleep\"", "sleep"),
+            ("port", "port = \"nonsense port\"", "nonsense port"),
+            ("#mtu", "mtu = 20", "lan.mtu"),
+            ("mtu", "mtu = 100", "wan.mtu"),
+            ("mtu", "mtu = 99999", "99999"),
+            ("#ethertype", "ethertype = 5", "wan.ethertype"),
+            ("#peer_mac", "peer_mac = \"1:2\"", "MAC address"),
+            ("#oversize", "oversize = \"split\"", "split"),
+            ("layers", "layers = \"8:\"", "8:"),
+            ("layers", "layers = \"8:1,x\"", "interleave"),
+            ("layers", "layers = \"1024:16381\"", "code.layers"),
+            ("#sparse", "sparse = \"some\"", "or off"),
+            ("#latency", "latency = \"1us\"", "code.latency"),
+            ("#idle", "idle = \"0ms\"", "code.idle"),
+            ("#max_age", "max_age = [\"10ms\"]", "code.max_age"),
+            ("#flush_cap", "flush_cap = 0.5", "code.flush_cap"),
+            ("#window", "window = 100", "2060"),
+            ("#window", "window = 1", "code.window"),
+            ("#integrity", "integrity = \"crc\"", "crc"),
+            ("core = 3", "core = 2", "named twice"),
+            ("core = 3", "core = 65535", "does not exist"),
+            ("rooms", "rooms = [\"recover\"]", "each once"),
+            ("rooms", "rooms = [\"kitchen\"]", "kitchen"),
+            ("[code]", "[cod]", "cod"),
+        ] {
+            let error = parse(&with(WEST, from, to)).expect_err(to);
+            assert!(error.contains(expected), "{to}: {error}");
+            assert!(error.starts_with("gateway.toml:"), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Config::load(Path::new("no/such.toml")).unwrap_err().to_string();
+        assert!(error.starts_with("no/such.toml: ") && error.lines().count() == 1, "{error}");
+    }
+}
