@@ -1,7 +1,8 @@
 //! `maelstrom lab`: see [`crate::lab::simulate`].
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -141,9 +142,13 @@ struct ReportFile {
 }
 
 impl ReportFile {
-    fn create(path: &std::path::Path) -> Result<ReportFile, String> {
-        let parent = path.parent().filter(|parent| *parent != std::path::Path::new(""));
-        let file = tempfile::NamedTempFile::new_in(parent.unwrap_or(std::path::Path::new(".")))
+    fn create(path: &Path) -> Result<ReportFile, String> {
+        let parent = path.parent().filter(|parent| *parent != Path::new(""));
+        // What the umask leaves of it: a report is no secret.
+        let mode = std::fs::Permissions::from_mode(0o666);
+        let file = tempfile::Builder::new()
+            .permissions(mode)
+            .tempfile_in(parent.unwrap_or(Path::new(".")))
             .map_err(|error| format!("--report {}: can't write there: {error}", path.display()))?;
         Ok(ReportFile { path: path.to_owned(), file })
     }

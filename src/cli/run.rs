@@ -36,8 +36,8 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     })?;
     describe(&config, &blueprint, &eal);
     let pool = Mempool::new(&eal, "packets", blueprint.mbufs(), blueprint.data_room())?;
-    let lan = open_port(&eal, &config.lan.port, config.lan.mtu, &pool)?;
-    let wan = open_port(&eal, &config.wan.port, config.wan.mtu, &pool)?;
+    let lan = open_port(&eal, &config.lan.port, blueprint.lan_port_mtu(), &pool)?;
+    let wan = open_port(&eal, &config.wan.port, blueprint.wan_port_mtu(), &pool)?;
 
     let peer = config.wan.peer_mac.0;
     let mut protect = Protect::new(
@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
             .collect(),
     });
     let stations = stations.collect();
-    service.serve(&eal, config.gateway.idle, stations)?;
+    service.serve(&eal, &[&lan, &wan], config.gateway.idle, stations)?;
 
     print_counters("protect (LAN to WAN)", protected.each());
     print_counters("recover (WAN to LAN)", recovered.each());

@@ -15,6 +15,8 @@ use crate::gateway::{Idle, Room, Worker};
 
 /// How often the main thread looks for signals and for workers that ended by themselves.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often it looks at the ports' links.
+const LINK_LOOK: Duration = Duration::from_millis(200);
 
 /// The rooms of one worker.
 pub(super) struct Station<'a> {
@@ -39,6 +41,7 @@ impl Service {
     pub(super) fn serve(
         mut self,
         eal: &Eal,
+        ports: &[&Port],
         idle: Idle,
         stations: Vec<Station<'_>>,
     ) -> Result<(), Box<dyn Error>> {
@@ -59,7 +62,7 @@ impl Service {
             drop(ready_in);
             let outcome = all_ready(&ready, threads.len()).and_then(|()| {
                 log::info!("running; SIGINT or SIGTERM ends it");
-                self.wait(&threads)
+                self.wait(ports, &threads)
             });
             stop(&orders);
             for thread in threads {
@@ -71,9 +74,19 @@ impl Service {
         })
     }
 
-    /// Until a signal comes.
-    fn wait(&mut self, threads: &[ScopedJoinHandle<'_, ()>]) -> Result<(), Box<dyn Error>> {
+    /// Until a signal comes. Says meanwhile when a link goes up or down.
+    fn wait(
+        &mut self,
+        ports: &[&Port],
+        threads: &[ScopedJoinHandle<'_, ()>],
+    ) -> Result<(), Box<dyn Error>> {
+        let mut links: Vec<(&Port, bool)> = ports.iter().map(|&port| (port, false)).collect();
+        let mut looked = None::<Instant>;
         loop {
+            if looked.is_none_or(|looked| looked.elapsed() >= LINK_LOOK) {
+                looked = Some(Instant::now());
+                links.iter_mut().for_each(look_at_link);
+            }
             if let Some(signal) = self.signals.pending().next() {
                 log::info!("stopping on {}", if signal == SIGINT { "SIGINT" } else { "SIGTERM" });
                 return Ok(());
@@ -83,6 +96,14 @@ impl Service {
             }
             thread::sleep(LOOK);
         }
+    }
+}
+
+fn look_at_link((port, was_up): &mut (&Port, bool)) {
+    let up = port.link_up();
+    if up != *was_up {
+        log::info!("port {}: link {}", port.name(), if up { "up" } else { "down" });
+        *was_up = up;
     }
 }
 
@@ -129,11 +150,10 @@ pub(super) fn open_port(
     let port =
         Port::open(eal, device, &PortConfig { mtu: Some(mtu), ..PortConfig::default() }, pool)?;
     log::info!(
-        "port {}: address {}, MTU {}, link {}",
+        "port {}: address {}, MTU {}",
         port.name(),
         port.mac().map(|byte| format!("{byte:02x}")).join(":"),
         port.mtu(),
-        if port.link_up() { "up" } else { "down or unknown" },
     );
     Ok(port)
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use super::Outcome;
 use super::link::LinkArguments;
 use super::service::{Service, Station, open_port, print_counters, print_port};
-use crate::dpdk::{Device, Eal, EalConfig, Mempool};
+use crate::dpdk::{Device, Eal, EalConfig, Mempool, mempool};
 use crate::gateway::Idle;
 use crate::gateway::blueprint::mib;
 use crate::lab::wan::{Direction, Wan};
@@ -39,8 +39,8 @@ const MBUFS: u32 = 16 * 1024 - 1;
 pub(super) fn run(arguments: &WanArguments) -> Outcome {
     let (eastward, westward) = (arguments.link.config(0), arguments.link.config(1));
     eastward.check()?;
-    let room = 128 + 14 + 8 + arguments.link.wan_mtu.max(1600);
-    let memory = crate::dpdk::mempool::estimated_bytes(MBUFS, room, arguments.hugepages);
+    let room = mempool::data_room_for(arguments.link.wan_mtu);
+    let memory = mempool::estimated_bytes(MBUFS, room, arguments.hugepages);
     let service = Service::prepare()?;
     let eal = Eal::init(&EalConfig {
         hugepages: arguments.hugepages,
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &WanArguments) -> Outcome {
     );
     let idle = if arguments.spin { Idle::Spin } else { Idle::Rest };
     let station = Station { core: arguments.core, rooms: vec![&mut wan] };
-    service.serve(&eal, idle, vec![station])?;
+    service.serve(&eal, &[&west, &east], idle, vec![station])?;
     for (heading, direction) in
         [("eastward", Direction::Eastward), ("westward", Direction::Westward)]
     {

@@ -80,8 +80,6 @@ counters! {
         too_large,
         /// Dropped: the buffer had no room for the headers.
         no_headroom,
-        /// Repair packets not sent: the WAN port was full.
-        repair_shed,
         /// Repair packets not sent: no buffer was free.
         repair_no_mbuf,
     }

@@ -21,6 +21,14 @@ use std::{ffi::c_void, fmt, os::raw::c_uint, ptr::NonNull, sync::Arc};
 
 /// Bytes that DPDK leaves free in front of a frame, for headers to be put there.
 pub const HEADROOM: u16 = dpdk_sys::RTE_PKTMBUF_HEADROOM as u16;
+/// What a frame has beyond its MTU: Ethernet header, two VLAN tags and the checksum that some
+/// hardware leaves.
+pub const FRAMING: u16 = 14 + 2 * 4 + 4;
+
+/// The data room of mbufs that hold any frame of this MTU, in whole cache lines.
+pub const fn data_room_for(mtu: u16) -> u16 {
+    (HEADROOM + FRAMING).saturating_add(mtu).next_multiple_of(64)
+}
 
 /// The buffer of an mbuf, headroom included, that holds any frame of the usual MTU.
 pub const DEFAULT_DATA_ROOM: u16 = 2048 + HEADROOM;

@@ -42,7 +42,7 @@ pub struct Port(Arc<Inner>);
 pub(super) struct Inner {
     pub id: u16,
     pub name: String,
-    is_virtual: bool,
+    pub(super) is_virtual: bool,
     pub started: bool,
     pub tx_descriptors: u16,
     pub rx_taken: Vec<AtomicBool>,

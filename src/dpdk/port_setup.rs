@@ -11,7 +11,7 @@
 use super::{
     eal_log,
     error::{self, PortError},
-    mempool::{HEADROOM, Mempool},
+    mempool::{FRAMING, HEADROOM, Mempool},
     port::Inner,
 };
 use std::sync::atomic::AtomicBool;
@@ -57,11 +57,12 @@ impl Inner {
         let rx_queues = self.clamped("receive", config.rx_queues, info.max_rx_queues);
         let tx_queues = self.clamped("transmit", config.tx_queues, info.max_tx_queues);
         self.check_mtu(config, &info, pool)?;
-        let setup = port_conf(config, &info, rx_queues);
+        let mtu = self.settable_mtu(config, &info);
+        let setup = port_conf(mtu, &info, rx_queues);
         // SAFETY: the port is ours and stopped; `setup` is read during the call.
         let result = unsafe { dpdk_sys::rte_eth_dev_configure(id, rx_queues, tx_queues, &setup) };
         self.check("rte_eth_dev_configure", result)?;
-        self.set_mtu(config)?;
+        self.set_mtu(mtu)?;
         self.set_up_queues(config, &info, pool, [rx_queues, tx_queues])?;
         // SAFETY: the port is ours, configured, and all its queues are set up.
         self.check("rte_eth_dev_start", unsafe { dpdk_sys::rte_eth_dev_start(id) })?;
@@ -139,9 +140,7 @@ impl Inner {
         if mtu < info.min_mtu || mtu > most {
             return Err(PortError::Mtu { port, got: mtu, least: info.min_mtu, most });
         }
-        // Ethernet header, two VLAN tags and the checksum that some hardware leaves.
-        const FRAMING: u32 = 14 + 2 * 4 + 4;
-        let needed = u32::from(mtu) + FRAMING;
+        let needed = u32::from(mtu) + u32::from(FRAMING);
         let room = u32::from(pool.data_room() - HEADROOM);
         if needed > room {
             let data_room = needed + u32::from(HEADROOM);
@@ -150,8 +149,21 @@ impl Inner {
         Ok(())
     }
 
-    fn set_mtu(&self, config: &PortConfig) -> Result<(), PortError> {
-        let Some(mtu) = config.mtu else { return Ok(()) };
+    /// The MTU to ask the driver for. Some virtual drivers (memif) name the length of a standard
+    /// frame as their limit, but pass any frame that fits their buffers.
+    fn settable_mtu(&self, config: &PortConfig, info: &dpdk_sys::rte_eth_dev_info) -> Option<u16> {
+        // What ethdev adds to an MTU for a driver that does not say: header and checksum.
+        const ETHERNET: u32 = 14 + 4;
+        let mtu = config.mtu?;
+        if self.is_virtual && u32::from(mtu) + ETHERNET > info.max_rx_pktlen {
+            log::info!("port {}: the driver can't be told of an MTU of {mtu}", self.name);
+            return None;
+        }
+        Some(mtu)
+    }
+
+    fn set_mtu(&self, mtu: Option<u16>) -> Result<(), PortError> {
+        let Some(mtu) = mtu else { return Ok(()) };
         // SAFETY: the port is ours.
         match unsafe { dpdk_sys::rte_eth_dev_set_mtu(self.id, mtu) } {
             // Most virtual drivers have no such call, and pass any frame that fits an mbuf.
@@ -178,13 +190,13 @@ const ENOTSUP: i32 = -95;
 
 /// What the port is configured with: no offloads, and flows spread over the receive queues.
 fn port_conf(
-    config: &PortConfig,
+    mtu: Option<u16>,
     info: &dpdk_sys::rte_eth_dev_info,
     rx_queues: u16,
 ) -> dpdk_sys::rte_eth_conf {
     // SAFETY: plain numbers and pointers, for which zero is DPDK's default.
     let mut conf: dpdk_sys::rte_eth_conf = unsafe { std::mem::zeroed() };
-    conf.rxmode.mtu = config.mtu.filter(|mtu| *mtu <= info.max_mtu).map_or(0, u32::from);
+    conf.rxmode.mtu = mtu.filter(|mtu| *mtu <= info.max_mtu).map_or(0, u32::from);
     let flows = info.flow_type_rss_offloads & dpdk_sys::SHIM_RSS_FLOWS;
     if rx_queues > 1 && flows != 0 {
         conf.rxmode.mq_mode = dpdk_sys::RTE_ETH_MQ_RX_RSS;

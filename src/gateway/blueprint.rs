@@ -11,7 +11,7 @@ use super::recover::RecoverConfig;
 use super::settings::{LinkLocal, Outer, Oversize, Side};
 use crate::dpdk::Kept;
 use crate::dpdk::mbuf::BURST;
-use crate::dpdk::mempool::{self, HEADROOM};
+use crate::dpdk::mempool;
 use crate::fec::group::MAX_RUNS;
 use crate::fec::xor::Engine;
 use crate::fec::{Code, DecoderConfig, EncoderConfig, Run, Timing};
@@ -23,6 +23,8 @@ use crate::wire::shim::Integrity;
 const MORE_RUNS: usize = (MAX_RUNS - 1) * Run::WIRE_LEN;
 /// Mbufs in receive and transmit rings and on their way, for two ports.
 const IN_PASSING: usize = 8 * 1024 - 1;
+/// Longer frames than this have several mbufs, and no WAN lets them through.
+pub const MAX_PORT_MTU: u16 = 16_000;
 /// Two Ethernet VLAN tags, which an MTU doesn't count.
 pub const TAGS: usize = 8;
 
@@ -205,11 +207,20 @@ impl Blueprint {
         usize::from(self.wan_mtu).saturating_sub(REPAIR_LEN).min(self.lan_frame)
     }
 
+    /// The MTU that the LAN port needs.
+    pub fn lan_port_mtu(&self) -> u16 {
+        (self.lan_frame.saturating_sub(OUTER_LEN + TAGS)).min(usize::from(MAX_PORT_MTU)) as u16
+    }
+
+    /// The MTU that the WAN port needs: no more than our own packets, if the WAN's is larger.
+    pub fn wan_port_mtu(&self) -> u16 {
+        let largest = REPAIR_LEN + MORE_RUNS + self.max_protected();
+        largest.max(self.lan_frame).min(usize::from(self.wan_mtu)) as u16
+    }
+
     /// How large an mbuf's buffer must be, headroom included.
     pub fn data_room(&self) -> u16 {
-        let repair = OUTER_LEN + REPAIR_LEN + MORE_RUNS + self.max_protected();
-        let room = usize::from(HEADROOM) + repair.max(self.lan_frame);
-        room.next_multiple_of(64).min(usize::from(u16::MAX)) as u16
+        mempool::data_room_for(self.wan_port_mtu().max(self.lan_port_mtu()))
     }
 
     /// How many mbufs a gateway holds at most: its window, and those in passing.
@@ -318,7 +329,8 @@ mod tests {
             assert!(encoder.repair_room >= encoder.max_frame);
             assert!(encoder.repair_room + REPAIR_LEN <= usize::from(wan_mtu));
             let longest = OUTER_LEN + REPAIR_LEN + encoder.repair_room;
-            assert!(longest + usize::from(HEADROOM) <= usize::from(blueprint.data_room()));
+            assert!(longest + usize::from(mempool::HEADROOM) <= usize::from(blueprint.data_room()));
+            assert!(REPAIR_LEN + encoder.repair_room <= usize::from(blueprint.wan_port_mtu()));
         }
     }
 }

@@ -177,20 +177,21 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         self.wan.push(now, packet);
     }
 
+    /// Sends the repairs that are due, as far as the port takes them; the others stay where they
+    /// are.
     fn send_repairs(&mut self, now: u64) {
-        while let Some(repair) = self.encoder.take_repair() {
+        while self.wan.has_room(now)
+            && let Some(repair) = self.encoder.take_repair()
+        {
             let Some((packet, len)) = emit(&self.config, self.repair_key, &self.pool, &repair)
             else {
                 self.counters.repair_no_mbuf.add(1);
                 continue;
             };
-            if self.wan.push(now, packet) {
-                self.counters.repair_sent.add(1);
-                self.counters.repair_sent_bytes.add(len);
-                self.counters.repair_flushed.add(u64::from(repair.flushed));
-            } else {
-                self.counters.repair_shed.add(1);
-            }
+            self.counters.repair_sent.add(1);
+            self.counters.repair_sent_bytes.add(len);
+            self.counters.repair_flushed.add(u64::from(repair.flushed));
+            self.wan.push(now, packet);
         }
         self.wan.send(now);
     }
@@ -212,8 +213,10 @@ fn emit(
 
 impl<L: Receive, W: Transmit> Room for Protect<L, W> {
     fn poll(&mut self, now: u64) -> usize {
-        // What the port did not take last time goes first, and nothing is received meanwhile.
+        // What the port did not take last time goes first, and nothing is received meanwhile: the
+        // queue that builds up when the WAN is full is the LAN port's.
         self.wan.send(now);
+        self.send_repairs(now);
         if !self.wan.is_empty() {
             return 0;
         }
@@ -233,10 +236,8 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
 
     fn finish(&mut self, now: u64) -> bool {
         self.wan.send(now);
-        if self.wan.is_empty() {
-            self.encoder.flush();
-            self.send_repairs(now);
-        }
+        self.encoder.flush();
+        self.send_repairs(now);
         self.wan.is_empty()
     }
 }

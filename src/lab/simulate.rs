@@ -27,7 +27,7 @@ use crate::dpdk::{
     Burst, Device, Eal, EalConfig, EalError, Mempool, PoolError, Port, PortConfig, PortError,
     RxQueue, TxQueue, joined,
 };
-use crate::gateway::blueprint::mib;
+use crate::gateway::blueprint::{MAX_PORT_MTU, mib};
 use crate::gateway::{Blueprint, BlueprintError, Protect, Recover, Room, Side, Transmit};
 
 /// What a run needs.
@@ -119,7 +119,7 @@ const EAST_MAC: [u8; 6] = [0x02, 0x4D, 0x53, 0x00, 0x00, 0x02];
 pub fn simulate(experiment: &Experiment, progress: &ProgressBar) -> Result<Report, LabError> {
     let capture = Capture::check(&experiment.input)?;
     let west = Blueprint {
-        lan_frame: (capture.max_len as usize).min(LARGEST_FRAME),
+        lan_frame: (capture.max_len as usize).min(usize::from(MAX_PORT_MTU)),
         ..experiment.west.clone()
     };
     west.check(experiment.memory_limit)?;
@@ -140,9 +140,6 @@ pub fn simulate(experiment: &Experiment, progress: &ProgressBar) -> Result<Repor
     progress.finish_and_clear();
     Ok(report)
 }
-
-/// Longer frames come in several mbufs, and no WAN's MTU lets them through.
-const LARGEST_FRAME: usize = 16 * 1024;
 
 /// Where files are until the run has succeeded: a folder of its own beside the output.
 struct Files {
