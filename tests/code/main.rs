@@ -6,6 +6,7 @@
 
 mod burst;
 mod channel;
+mod committed;
 mod decoder;
 mod encoder;
 mod guarantee;
