@@ -105,11 +105,13 @@ impl CodeSet {
         }
     }
 
-    /// How many sums a code needs: one for each bin, and for each repair that is held back or due.
+    /// How many sums a code needs: when repairs have just been taken, one for each bin and for each
+    /// repair that is held back; until they are taken again, one more for each packet, since it may
+    /// open a group; and the one that was handed out last.
     fn sums(code: &Code) -> usize {
         let of_layer = |&l| {
-            let held = LayerState::held_limit(l, code.guard(l), BATCH);
-            usize::from(l.interleave) + held
+            let held = LayerState::held_limit(l, code.guard(l));
+            usize::from(l.interleave) + held + BATCH as usize
         };
         1 + code.layers().iter().map(of_layer).sum::<usize>()
     }
@@ -118,7 +120,7 @@ impl CodeSet {
         self.layers.iter().all(LayerState::is_idle)
     }
 
-    /// Whether there is a repair to take, or one that was handed out to take back.
+    /// Whether there is a repair to take.
     fn is_due(&self) -> bool {
         !self.ready.is_empty()
     }

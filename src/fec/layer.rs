@@ -75,7 +75,7 @@ pub(super) struct Source<'a> {
 impl LayerState {
     pub(super) fn new(layer: Layer, index: u8, guard: u64) -> LayerState {
         let bins = (0..layer.interleave).map(|_| Bin { group: None, left: 1 }).collect();
-        let held = VecDeque::with_capacity(LayerState::held_limit(layer, guard, 0));
+        let held = VecDeque::with_capacity(LayerState::held_limit(layer, guard));
         LayerState {
             layer,
             index,
@@ -89,9 +89,11 @@ impl LayerState {
         }
     }
 
-    /// How many filled groups can wait at once, when repairs are taken after every `batch` packets.
-    pub(super) fn held_limit(layer: Layer, guard: u64, batch: u64) -> usize {
-        (guard + batch).div_ceil(u64::from(layer.group)) as usize + 2
+    /// How many filled groups the guard can hold back at once: one for every r packets of it, and
+    /// the i/r that may lie at either end, since groups of neighbouring bins end together.
+    pub(super) fn held_limit(layer: Layer, guard: u64) -> usize {
+        let (r, i) = (u64::from(layer.group), u64::from(layer.interleave));
+        guard.min(guard.div_ceil(r) + i.div_ceil(r) + 1) as usize + 1
     }
 
     /// The next packet will be `seq`: finds its bin, and every bin's next boundary. Only for a
@@ -267,5 +269,34 @@ impl LayerState {
 
     fn open_groups(&self) -> impl Iterator<Item = &Group> {
         self.bins.iter().filter_map(|bin| bin.group.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::xor::Engine;
+    use super::*;
+
+    /// All memory is allocated at the beginning.
+    #[test]
+    fn the_queue_of_held_repairs_never_grows() {
+        for (group, interleave) in [(1, 1), (1, 9), (8, 1), (8, 100), (3, 50), (64, 107), (20, 7)] {
+            let layer = Layer { group, interleave };
+            for guard in [0, 1, 2, 7, 50, 99, 100, 130, 250, 1600] {
+                let mut state = LayerState::new(layer, 0, guard);
+                let mut sums = Accumulators::new(4000, 64, Engine::PORTABLE);
+                let mut ready = VecDeque::new();
+                let limit = LayerState::held_limit(layer, guard);
+                assert!(state.held.capacity() >= limit);
+                state.begin(0);
+                for seq in 0..20_000 {
+                    let source = Source { seq, now: 0, check: 0, frame: &[1] };
+                    assert!(state.push(source, true, &mut sums));
+                    assert!(state.held.len() <= limit, "{layer:?} {guard}");
+                    state.release_held(Some(seq), &mut ready);
+                    ready.drain(..).for_each(|ready: Ready| sums.release(ready.sum));
+                }
+            }
+        }
     }
 }
