@@ -285,7 +285,8 @@ impl<P: AsRef<[u8]>> Decoder<P> {
         while let Some(ticket) = self.ripe.pop() {
             let Some((repair, seq)) = self.pending.take_ripe(ticket) else { continue };
             let RepairIn { members, lengths, checks, payload } = &repair;
-            if self.window.place(members.first()) == Place::Behind {
+            // Or it is here already: admitted in this burst, and about to be kept.
+            if self.window.place(members.first()) == Place::Behind || self.window.seen(seq) {
                 continue;
             }
             let sum = self.sum(seq, members, *lengths, *checks, payload.as_ref());

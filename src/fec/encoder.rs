@@ -105,11 +105,13 @@ impl CodeSet {
         }
     }
 
-    /// How many sums a code needs: one for each bin, and for each repair that is held back or due.
+    /// How many sums a code needs: when repairs have just been taken, one for each bin and for each
+    /// repair that is held back; until they are taken again, one more for each packet, since it may
+    /// open a group; and the one that was handed out last.
     fn sums(code: &Code) -> usize {
         let of_layer = |&l| {
-            let held = LayerState::held_limit(l, code.guard(l), BATCH);
-            usize::from(l.interleave) + held
+            let held = LayerState::held_limit(l, code.guard(l));
+            usize::from(l.interleave) + held + BATCH as usize
         };
         1 + code.layers().iter().map(of_layer).sum::<usize>()
     }
@@ -118,7 +120,7 @@ impl CodeSet {
         self.layers.iter().all(LayerState::is_idle)
     }
 
-    /// Whether there is a repair to take, or one that was handed out to take back.
+    /// Whether there is a repair to take.
     fn is_due(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -192,11 +194,13 @@ impl Encoder {
         if frame.len() > self.max_frame || self.next >= seq::LIMIT {
             return None;
         }
+        if self.rate.count(now) {
+            self.choose_code();
+        }
         let seq = self.next;
         let source = Source { seq, now, check, frame };
         self.next += 1;
         self.last_push = now;
-        self.rate.count(now);
         self.budget.earn();
         for (n, set) in self.sets.iter_mut().enumerate() {
             let may_open = n == self.current;
@@ -214,11 +218,8 @@ impl Encoder {
     }
 
     /// Does what is due at `now`: closes groups that are too old, or all when the traffic has
-    /// paused, and changes between the codes for dense and sparse traffic.
+    /// paused. How often it is called, beyond [`Encoder::next_deadline`], makes no difference.
     pub fn poll(&mut self, now: u64) {
-        if self.rate.update(now) {
-            self.choose_code();
-        }
         let quiet = now.saturating_sub(self.last_push);
         for set in self.sets.iter_mut().filter(|set| !set.is_idle()) {
             for (n, layer) in set.layers.iter_mut().enumerate() {
@@ -226,18 +227,15 @@ impl Encoder {
                     layer.release_held(None, &mut set.ready);
                 }
                 let budget = self.budget.available();
-                if !layer.is_open() || budget == 0 {
-                    continue;
+                if layer.is_open() && budget > 0 && quiet >= self.timing.idle[n] {
+                    let room = self.repair_room;
+                    self.budget.spend(layer.flush(budget, room, &mut set.sums, &mut set.ready));
                 }
+                let budget = self.budget.available();
                 let age = age(&self.timing, &self.rate, layer, n);
-                let taken = if quiet >= self.timing.idle[n] {
-                    layer.flush(budget, self.repair_room, &mut set.sums, &mut set.ready)
-                } else if layer.oldest() + age <= now {
-                    layer.close_aged(now - age, budget, &mut set.ready)
-                } else {
-                    0
-                };
-                self.budget.spend(taken);
+                if !layer.is_idle() && budget > 0 && layer.oldest() + age <= now {
+                    self.budget.spend(layer.close_aged(now - age, budget, &mut set.ready));
+                }
             }
         }
     }
@@ -255,6 +253,8 @@ impl Encoder {
                 }
                 if layer.is_open() && funded {
                     at(self.last_push + self.timing.idle[n]);
+                }
+                if !layer.is_idle() && funded {
                     at(layer.oldest() + age(&self.timing, &self.rate, layer, n));
                 }
             }

@@ -44,9 +44,7 @@ struct Group {
 /// A filled group, held back until `due` has been sent.
 struct Held {
     due: u64,
-    base: u64,
-    count: u16,
-    sum: Sum,
+    group: Group,
 }
 
 pub(super) struct LayerState {
@@ -59,7 +57,7 @@ pub(super) struct LayerState {
     held: VecDeque<Held>,
     open: usize,
     open_packets: usize,
-    /// No open group was opened before this.
+    /// No group that is open or held back was opened before this.
     oldest: u64,
 }
 
@@ -75,7 +73,7 @@ pub(super) struct Source<'a> {
 impl LayerState {
     pub(super) fn new(layer: Layer, index: u8, guard: u64) -> LayerState {
         let bins = (0..layer.interleave).map(|_| Bin { group: None, left: 1 }).collect();
-        let held = VecDeque::with_capacity(LayerState::held_limit(layer, guard, 0));
+        let held = VecDeque::with_capacity(LayerState::held_limit(layer, guard));
         LayerState {
             layer,
             index,
@@ -89,9 +87,11 @@ impl LayerState {
         }
     }
 
-    /// How many filled groups can wait at once, when repairs are taken after every `batch` packets.
-    pub(super) fn held_limit(layer: Layer, guard: u64, batch: u64) -> usize {
-        (guard + batch).div_ceil(u64::from(layer.group)) as usize + 2
+    /// How many filled groups the guard can hold back at once: one for every r packets of it, and
+    /// the i/r that may lie at either end, since groups of neighbouring bins end together.
+    pub(super) fn held_limit(layer: Layer, guard: u64) -> usize {
+        let (r, i) = (u64::from(layer.group), u64::from(layer.interleave));
+        guard.min(guard.div_ceil(r) + i.div_ceil(r) + 1) as usize + 1
     }
 
     /// The next packet will be `seq`: finds its bin, and every bin's next boundary. Only for a
@@ -132,7 +132,7 @@ impl LayerState {
             none => {
                 let Some(sum) = sums.start(source.check, source.frame) else { return false };
                 *none = Some(Group { base: source.seq, count: 1, opened: source.now, sum });
-                if self.open == 0 {
+                if self.open == 0 && self.held.is_empty() {
                     self.oldest = source.now;
                 }
                 self.open += 1;
@@ -141,8 +141,7 @@ impl LayerState {
         self.open_packets += 1;
         if fills && let Some(group) = self.bins[index].group.take() {
             self.closed(&group);
-            let Group { base, count, sum, .. } = group;
-            self.held.push_back(Held { due: source.seq + self.guard, base, count, sum });
+            self.held.push_back(Held { due: source.seq + self.guard, group });
         }
         true
     }
@@ -175,7 +174,7 @@ impl LayerState {
         !self.held.is_empty()
     }
 
-    /// No open group is older than this.
+    /// No group that is open or held back is older than this.
     pub(super) fn oldest(&self) -> u64 {
         self.oldest
     }
@@ -184,26 +183,36 @@ impl LayerState {
     /// them, which cuts the guard short.
     pub(super) fn release_held(&mut self, sent: Option<u64>, ready: &mut VecDeque<Ready>) {
         while self.held.front().is_some_and(|held| sent.is_none_or(|sent| held.due <= sent)) {
-            let Some(Held { base, count, sum, .. }) = self.held.pop_front() else { return };
-            ready.push_back(self.ready(base, count, sum, sent.is_none()));
+            let Some(Held { group, .. }) = self.held.pop_front() else { return };
+            ready.push_back(self.ready(group, sent.is_none()));
         }
     }
 
-    fn ready(&self, base: u64, count: u16, sum: Sum, flushed: bool) -> Ready {
+    fn ready(&self, group: Group, flushed: bool) -> Ready {
+        let Group { base, count, sum, .. } = group;
         let runs = [Run { base, count }].into_iter().collect();
         Ready { runs, stride: self.layer.interleave, sum, layer: self.index, flushed }
     }
 
-    /// Closes the groups that were opened at or before `limit`, at most `budget` of them; returns
-    /// how many.
+    /// Closes the groups that were opened at or before `limit`, at most `budget` of them, and cuts
+    /// the guard short for those that are held back; returns how many it closed.
     pub(super) fn close_aged(
         &mut self,
         limit: u64,
         budget: usize,
         ready: &mut VecDeque<Ready>,
     ) -> usize {
-        let mut closed = 0;
         let mut oldest = u64::MAX;
+        for _ in 0..self.held.len() {
+            let Some(held) = self.held.pop_front() else { break };
+            if held.group.opened <= limit {
+                ready.push_back(self.ready(held.group, true));
+            } else {
+                oldest = oldest.min(held.group.opened);
+                self.held.push_back(held);
+            }
+        }
+        let mut closed = 0;
         for bin in 0..self.bins.len() {
             let Some(opened) = self.bins[bin].group.as_ref().map(|group| group.opened) else {
                 continue;
@@ -211,7 +220,7 @@ impl LayerState {
             if opened <= limit && closed < budget {
                 if let Some(group) = self.bins[bin].group.take() {
                     self.closed(&group);
-                    ready.push_back(self.ready(group.base, group.count, group.sum, true));
+                    ready.push_back(self.ready(group, true));
                     closed += 1;
                 }
             } else {
@@ -252,7 +261,7 @@ impl LayerState {
         for bin in 0..self.bins.len() {
             let Some(group) = self.bins[bin].group.take() else { continue };
             if rank < groups {
-                ready.push_back(self.ready(group.base, group.count, group.sum, true));
+                ready.push_back(self.ready(group, true));
             } else {
                 let ready = &mut ready[first + rank % groups];
                 ready.runs.push(Run { base: group.base, count: group.count });
@@ -267,5 +276,34 @@ impl LayerState {
 
     fn open_groups(&self) -> impl Iterator<Item = &Group> {
         self.bins.iter().filter_map(|bin| bin.group.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::xor::Engine;
+    use super::*;
+
+    /// All memory is allocated at the beginning.
+    #[test]
+    fn the_queue_of_held_repairs_never_grows() {
+        for (group, interleave) in [(1, 1), (1, 9), (8, 1), (8, 100), (3, 50), (64, 107), (20, 7)] {
+            let layer = Layer { group, interleave };
+            for guard in [0, 1, 2, 7, 50, 99, 100, 130, 250, 1600] {
+                let mut state = LayerState::new(layer, 0, guard);
+                let mut sums = Accumulators::new(4000, 64, Engine::PORTABLE);
+                let mut ready = VecDeque::new();
+                let limit = LayerState::held_limit(layer, guard);
+                assert!(state.held.capacity() >= limit);
+                state.begin(0);
+                for seq in 0..20_000 {
+                    let source = Source { seq, now: 0, check: 0, frame: &[1] };
+                    assert!(state.push(source, true, &mut sums));
+                    assert!(state.held.len() <= limit, "{layer:?} {guard}");
+                    state.release_held(Some(seq), &mut ready);
+                    ready.drain(..).for_each(|ready: Ready| sums.release(ready.sum));
+                }
+            }
+        }
     }
 }

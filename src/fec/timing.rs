@@ -11,8 +11,9 @@ pub struct Timing {
     /// Without a source packet for `idle[l]`, what is open in layer `l` is closed. They differ, so
     /// that the copies of a lone packet are spread out in time.
     pub idle: [u64; MAX_LAYERS],
-    /// The most that a group of layer `l` stays open; `None` is 1.5 × the layer's span at the
-    /// measured rate, but no more than `latency`.
+    /// The most that passes from the opening of a group of layer `l` to the departure of its repair,
+    /// guard or not; `None` is 1.5 × the layer's span at the measured rate, but no more than
+    /// `latency`.
     pub age: [Option<u64>; MAX_LAYERS],
     /// The latency budget: where the code's span takes longer than this at the measured rate, the
     /// short code takes over.
@@ -52,16 +53,16 @@ pub(super) struct RateMeter {
 }
 
 impl RateMeter {
-    pub(super) fn count(&mut self, now: u64) {
-        self.since.get_or_insert(now);
+    /// Counts a packet; says whether there is a new estimate. Windows end with a packet and never
+    /// with a look at the clock, so that nothing depends on how often somebody looks.
+    pub(super) fn count(&mut self, now: u64) -> bool {
+        let Some(since) = self.since else {
+            self.since = Some(now);
+            return false;
+        };
         self.packets += 1;
-    }
-
-    /// Ends the window if it has been long enough; says whether there is a new estimate.
-    pub(super) fn update(&mut self, now: u64) -> bool {
-        let Some(since) = self.since else { return false };
         let elapsed = now.saturating_sub(since);
-        if elapsed < RATE_WINDOW || self.packets == 0 {
+        if elapsed < RATE_WINDOW {
             return false;
         }
         let rate = self.packets as f64 * 1e9 / elapsed as f64;
@@ -121,7 +122,6 @@ mod tests {
             for _ in 0..100_000 {
                 now += interval;
                 meter.count(now);
-                meter.update(now);
             }
             let expected = 1e9 / interval as f64;
             let rate = meter.per_second().unwrap();
