@@ -176,7 +176,9 @@ fn dense_traffic_pays_the_codes_overhead() {
     let mut wire = Vec::new();
     for burst in 0..20_000u64 {
         let now = burst * 32 * US;
-        (0..32).for_each(|_| drop(sender.push(now, &mut wire)));
+        for _ in 0..32 {
+            sender.push(now, &mut wire);
+        }
         sender.encoder.poll(now);
         sender.take(&mut wire);
     }
