@@ -120,7 +120,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         // A frame with our own EtherType would be taken for one of our packets at the far end.
         let bypass = self.config.oversize == Oversize::Bypass
             && mbuf.is_contiguous()
-            && mbuf.len() <= self.config.outer.max_bypassed()
+            && mbuf.len() <= self.config.outer.max_bypassed(ether)
             && ether.ethertype != self.config.outer.ether.ethertype;
         if bypass {
             return Class::Bypass;
