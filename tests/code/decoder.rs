@@ -179,3 +179,20 @@ fn holds_no_more_than_its_window_once_losses_have_passed() {
     held.retain(|frame| frame.strong_count() > 0);
     assert_eq!(held.len(), 1024);
 }
+
+/// A repair that made way for a newer one leaves no trace in it.
+#[test]
+fn what_an_evicted_repair_waited_for_says_nothing_about_its_successor() {
+    let mut sender = Sender::new(&code("2:1"));
+    let mut wire = Vec::new();
+    sender.send(4, &mut wire);
+    let [zero, _, first, two, _, second] = &wire[..] else { panic!("{wire:?}") };
+    // The smallest window has room for 32 repairs.
+    let mut bursts = vec![vec![first.clone()]];
+    bursts.extend(vec![vec![second.clone()]; 32]);
+    bursts.extend([vec![zero.clone()], vec![two.clone()]]);
+    let mut receiver = Receiver::new(64);
+    let delivered = deliver_all(&mut receiver, &bursts, || true);
+    assert_eq!(delivered, BTreeSet::from([0, 2, 3]));
+    assert_eq!((receiver.decoder.evicted(), receiver.decoder.refused()), (1, 0));
+}
