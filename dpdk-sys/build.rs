@@ -15,6 +15,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_thread_unregister",
     "rte_strerror",
     "rte_version",
+    "rte_get_tsc_hz",
     "rte_pktmbuf_pool_create",
     "rte_pktmbuf_free_bulk",
     "rte_mempool_free",

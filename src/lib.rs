@@ -3,6 +3,8 @@
 //! The rooms and the way imports point are in docs/ARCHITECTURE.md; README.md is where to begin.
 
 #[cfg(feature = "dpdk")]
+pub mod bench;
+#[cfg(feature = "dpdk")]
 pub mod cli;
 #[cfg(feature = "dpdk")]
 pub mod config;

@@ -8,6 +8,7 @@
 //! * **Runs on:** the main thread.
 //! * **Must not:** hold any logic that a test would want to reach without a process.
 
+mod bench;
 mod compare;
 mod lab;
 mod link;
@@ -37,6 +38,8 @@ enum Command {
     Wan(wan::WanArguments),
     /// Plays a capture through a pair of gateways and an emulated WAN, in virtual time
     Lab(lab::LabArguments),
+    /// Measures what one core of this machine does
+    Bench(bench::BenchArguments),
     /// Compares two captures, frame by frame
     Compare(compare::CompareArguments),
 }
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Wan(arguments) => wan::run(&arguments),
         Command::Lab(arguments) => lab::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {

@@ -214,6 +214,12 @@ impl Drop for Inner {
     }
 }
 
+/// How fast the time-stamp counter counts, as EAL measured it: cycles a second.
+pub fn tsc_hz() -> u64 {
+    // SAFETY: reads a number, 0 before EAL has started.
+    unsafe { dpdk_sys::rte_get_tsc_hz() }
+}
+
 /// A thread that has an lcore id. Dropped by the same thread, at its end.
 pub struct RegisteredThread {
     eal: Eal,

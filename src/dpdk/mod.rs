@@ -32,7 +32,7 @@ pub mod ring;
 mod tests;
 
 pub use device::Device;
-pub use eal::{Eal, EalConfig, RegisteredThread};
+pub use eal::{Eal, EalConfig, RegisteredThread, tsc_hz};
 pub use error::{DeviceError, EalError, PoolError, PortError};
 pub use kept::Kept;
 pub use mbuf::{BURST, Burst, Mbuf};

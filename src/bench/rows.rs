@@ -1,0 +1,97 @@
+//! What is measured, and how it is shown.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::frames::Size;
+
+/// What a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    /// LAN to WAN.
+    Protect,
+    /// WAN to LAN.
+    Recover,
+    /// Both on one core: each packet goes through both.
+    Both,
+    /// Yardstick: receive and send over the same ports.
+    Forward,
+    /// Yardstick: one memcpy of each packet into a buffer that is in cache.
+    Memcpy,
+}
+
+/// One measurement to make.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Which room or yardstick.
+    pub subject: Subject,
+    /// How long frames are.
+    pub size: Size,
+    /// The code, for rooms.
+    pub code: Option<crate::fec::Code>,
+    /// Share of wire packets lost, independently, for `recover` and `both`.
+    pub loss: f64,
+}
+
+/// One result.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Which room or yardstick.
+    pub room: Subject,
+    /// Bytes of a frame, or `"imix"`.
+    pub size: Size,
+    /// The code; empty for yardsticks.
+    pub code: String,
+    /// Share of wire packets lost.
+    pub loss: f64,
+    /// How many workers ran at once, each on its own core and ports.
+    pub workers: usize,
+    /// Millions of source frames a second, all workers together.
+    pub mpps: f64,
+    /// Gigabits of source frames a second.
+    pub gbps: f64,
+    /// Cycles of the time-stamp counter for each source frame and worker.
+    pub cycles_per_packet: f64,
+    /// What the room allocates, its packets included, for each worker.
+    pub memory_bytes: u64,
+}
+
+/// The heading above rows that are printed.
+pub const HEADING: &str =
+    "room     size  code                      loss  workers     Mpps     Gb/s  cycles  MiB";
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let room = format!("{:?}", self.room).to_lowercase();
+        let code = if self.code.is_empty() { "-" } else { &self.code };
+        write!(
+            f,
+            "{room:<8} {:<5} {code:<25} {:>4}% {:>8} {:>8.2} {:>8.2} {:>7.1} {:>4}",
+            self.size.to_string(),
+            self.loss * 100.0,
+            self.workers,
+            self.mpps,
+            self.gbps,
+            self.cycles_per_packet,
+            self.memory_bytes >> 20,
+        )
+    }
+}
+
+/// A share, given as such.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share(pub f64);
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Share, String> {
+        match text.parse() {
+            Ok(share) if (0.0..0.5).contains(&share) => Ok(Share(share)),
+            _ => Err(format!("loss {text:?}: expected 0 to 0.5, e.g. 0.01")),
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Where one worker's rooms are measured: pools, ports, and the rounds.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::frames::{Size, fill};
+use super::rows::{Case, Subject};
+use crate::control::counters::RecoverCounters;
+use crate::dpdk::mbuf::{self, BURST, Burst};
+use crate::dpdk::mempool::data_room_for;
+use crate::dpdk::{
+    Device, Eal, Mempool, PoolError, Port, PortConfig, PortError, RxQueue, TxQueue, joined,
+};
+use crate::gateway::{Blueprint, Protect, Recover, Room, Side};
+use crate::lab::loss::{LossModel, LossProcess};
+use crate::wire::shim::Integrity;
+
+/// What the packets of a round come to, in bytes: several times a core's own cache, and within the
+/// one that cores share, where a NIC puts packets.
+const ROUND_BYTES: usize = 8 << 20;
+/// What an mbuf takes beside its frame, in bytes that are touched: its own lines, and the headers'.
+const MBUF_BYTES: usize = 192;
+
+/// Source packets in a round: whole bursts, more for shorter frames.
+fn round(size: Size) -> usize {
+    let bytes = usize::from(size.longest()) + MBUF_BYTES;
+    (ROUND_BYTES / bytes / BURST).max(64) * BURST
+}
+
+/// Buffers for repairs and rebuilt frames.
+const MADE: u32 = 32 * 1024 - 1;
+/// How far the rooms' clock goes in a turn: 32 packets a microsecond is dense traffic.
+const TURN: u64 = 1000;
+
+/// Why a stage can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// Packet memory.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// A port.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// What a round came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Source frames.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long the timed part took.
+    pub elapsed: Duration,
+}
+
+impl Tally {
+    /// Adds another round.
+    pub fn add(&mut self, other: Tally) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.elapsed += other.elapsed;
+    }
+}
+
+/// One worker's ports, pools and rooms.
+pub struct Stage {
+    size: Size,
+    /// Source packets in a round.
+    round: usize,
+    /// Packets that hold frames, each always in the same place.
+    pool: Mempool,
+    feed: TxQueue,
+    actor: Actor,
+    now: u64,
+    /// What the rooms allocate.
+    pub memory_bytes: u64,
+}
+
+/// What is measured, ready to be polled.
+enum Actor {
+    Protect(Protect<RxQueue, TxQueue>),
+    Recover { protect: Protect<RxQueue, TxQueue>, loss: Loss, recover: Receiver },
+    Both { protect: Protect<RxQueue, TxQueue>, recover: Receiver },
+    Forward { from: RxQueue, to: TxQueue },
+    Memcpy { from: RxQueue, to: Box<[u8]> },
+}
+
+struct Receiver {
+    room: Recover<RxQueue, TxQueue, ()>,
+    counters: Arc<RecoverCounters>,
+}
+
+/// Takes packets off the wire between the two rooms.
+struct Loss {
+    from: RxQueue,
+    to: TxQueue,
+    process: LossProcess,
+}
+
+impl Stage {
+    /// A stage for `case`, whose ports and pools have `worker` in their names.
+    pub fn new(
+        eal: &Eal,
+        worker: usize,
+        case: &Case,
+        integrity: Integrity,
+    ) -> Result<Stage, StageError> {
+        let code = case.code.clone().unwrap_or_else(|| "1:1".parse().expect("a valid code"));
+        let blueprint = Blueprint {
+            integrity,
+            lan_frame: usize::from(case.size.longest()),
+            wan_mtu: 9600,
+            sparse: None,
+            hugepages: eal.has_hugepages(),
+            ..Blueprint::new(Side::West, code)
+        };
+        let kept = match case.subject {
+            Subject::Recover | Subject::Both => blueprint.mbufs(),
+            _ => 0,
+        };
+        let room = data_room_for(blueprint.wan_port_mtu());
+        let round = round(case.size);
+        let count = round as u32 + kept + 2048;
+        let pool = Mempool::new(eal, &format!("frames{worker}"), count, room)?;
+        fill_all(&pool, case.size);
+        let made = Mempool::new(eal, &format!("made{worker}"), MADE, room)?;
+        let ring = |name: &str| joined(eal, &format!("{name}{worker}"), 3 * round as u32, &pool, 1);
+        let null = Device::Vdev(format!("net_null{worker},no-rx=1"));
+        let sink = Port::open(eal, &null, &PortConfig::default(), &made)?;
+        let (feed, lan) = ring("lan")?;
+        let (from, to) = (lan.rx_queue(0)?, sink.tx_queue(0)?);
+
+        let east = Blueprint { side: Side::East, ..blueprint.clone() };
+        let protect = |from, to| {
+            Protect::new(blueprint.protect(0, 1, [2; 6], [4; 6]), from, to, made.clone())
+        };
+        let recover = |from, to| {
+            let room = Recover::new(east.recover(0), from, to, made.clone(), ());
+            Receiver { counters: room.counters(), room }
+        };
+        let actor = match case.subject {
+            Subject::Forward => Actor::Forward { from, to },
+            Subject::Memcpy => Actor::Memcpy { from, to: vec![0; 16 * 1024].into() },
+            Subject::Protect => Actor::Protect(protect(from, to)),
+            Subject::Both => {
+                let (near, far) = ring("wan")?;
+                Actor::Both {
+                    protect: protect(from, near.tx_queue(0)?),
+                    recover: recover(far.rx_queue(0)?, to),
+                }
+            }
+            Subject::Recover => {
+                let (near, far) = ring("wan")?;
+                let (before, behind) = ring("lossy")?;
+                let model = LossModel::Iid { rate: case.loss };
+                let model = if case.loss > 0.0 { model } else { LossModel::None };
+                Actor::Recover {
+                    protect: protect(from, near.tx_queue(0)?),
+                    loss: Loss {
+                        from: far.rx_queue(0)?,
+                        to: before.tx_queue(0)?,
+                        process: LossProcess::new(&model, 1, 0),
+                    },
+                    recover: recover(behind.rx_queue(0)?, to),
+                }
+            }
+        };
+        let memory = blueprint.memory();
+        let memory_bytes = match case.subject {
+            Subject::Protect => memory.groups,
+            Subject::Recover => memory.window + memory.mbufs,
+            Subject::Both => memory.total(),
+            Subject::Forward | Subject::Memcpy => 0,
+        };
+        let feed = feed.tx_queue(0)?;
+        Ok(Stage { size: case.size, round, pool, feed, actor, now: 0, memory_bytes })
+    }
+
+    /// One round.
+    pub fn round(&mut self) -> Tally {
+        let bytes = self.supply();
+        let round = self.round;
+        let now = &mut self.now;
+        let all = |elapsed| Tally { packets: round as u64, bytes, elapsed };
+        match &mut self.actor {
+            Actor::Protect(room) => all(timed(|| poll(room, round, now))),
+            Actor::Both { protect, recover } => {
+                let start = recover.delivered();
+                let elapsed = timed(|| {
+                    let mut sent = 0;
+                    while sent < round {
+                        *now += TURN;
+                        black_box(Instant::now());
+                        sent += protect.poll(*now);
+                        // A turn's source packets and repairs may be more than a burst.
+                        while recover.room.poll(*now) > 0 {}
+                    }
+                });
+                recover.since(start, elapsed)
+            }
+            Actor::Recover { protect, loss, recover } => {
+                poll(protect, round, now);
+                let wire = loss.pass();
+                let start = recover.delivered();
+                let elapsed = timed(|| poll(&mut recover.room, wire, now));
+                recover.since(start, elapsed)
+            }
+            Actor::Forward { from, to } => all(timed(|| {
+                let mut burst = Burst::new();
+                let mut sent = 0;
+                while sent < round {
+                    from.burst(&mut burst);
+                    sent += to.burst(&mut burst);
+                }
+            })),
+            Actor::Memcpy { from, to } => {
+                let mut elapsed = Duration::ZERO;
+                let mut left = round;
+                let mut mbufs = Vec::with_capacity(round);
+                let mut burst = Burst::new();
+                while left > 0 {
+                    left -= from.burst(&mut burst);
+                    mbufs.extend(burst.drain(..));
+                }
+                elapsed += timed(|| {
+                    for mbuf in &mbufs {
+                        let frame = mbuf.data();
+                        to[..frame.len()].copy_from_slice(frame);
+                        black_box(&mut *to);
+                    }
+                });
+                all(elapsed)
+            }
+        }
+    }
+
+    /// Puts a round's packets into the ring; returns their frames' bytes.
+    fn supply(&mut self) -> u64 {
+        let mut bytes = 0;
+        let mut burst = Burst::new();
+        for first in (0..self.round).step_by(BURST) {
+            if !self.pool.alloc_bulk(&mut burst, BURST) {
+                unreachable!("the pool holds a round and all that is kept");
+            }
+            for (n, mbuf) in (first..).zip(&mut burst) {
+                // The frame is there already.
+                let len = usize::from(self.size.of(n));
+                bytes += mbuf.append(len).map_or(0, |frame| frame.len() as u64);
+            }
+            self.feed.burst(&mut burst);
+            mbuf::free(&mut burst);
+        }
+        bytes
+    }
+}
+
+impl Receiver {
+    fn delivered(&self) -> (u64, u64) {
+        (self.counters.delivered.get(), self.counters.delivered_bytes.get())
+    }
+
+    fn since(&self, (packets, bytes): (u64, u64), elapsed: Duration) -> Tally {
+        let (packets_now, bytes_now) = self.delivered();
+        Tally { packets: packets_now - packets, bytes: bytes_now - bytes, elapsed }
+    }
+}
+
+impl Loss {
+    /// Moves what is on the wire on, without what is lost; returns how many packets are left.
+    fn pass(&mut self) -> usize {
+        let mut left = 0;
+        let mut burst = Burst::new();
+        while self.from.burst(&mut burst) > 0 {
+            burst.retain(|_| !self.process.lost());
+            left += burst.len();
+            self.to.burst(&mut burst);
+            debug_assert!(burst.is_empty());
+        }
+        left
+    }
+}
+
+/// Polls a room until it has received `packets`, as a worker would.
+fn poll(room: &mut dyn Room, packets: usize, now: &mut u64) {
+    let mut received = 0;
+    while received < packets {
+        *now += TURN;
+        black_box(Instant::now());
+        received += room.poll(*now);
+    }
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+/// Writes a frame into every mbuf of a pool, where it stays: headers go in front of it.
+fn fill_all(pool: &Mempool, size: Size) {
+    let longest = usize::from(size.longest());
+    let mut mbufs = Vec::with_capacity(pool.count() as usize);
+    while let Some(mut mbuf) = pool.alloc() {
+        if let Some(frame) = mbuf.append(longest) {
+            fill(frame, mbufs.len());
+        }
+        mbufs.push(mbuf);
+    }
+}
