@@ -20,11 +20,13 @@ pub(super) struct Sum {
 pub(super) struct Accumulators {
     bytes: Box<[u8]>,
     size: usize,
+    /// How much of each slot was ever written: beyond it there are zeros.
+    dirty: Box<[u16]>,
     free: Vec<u32>,
     engine: Engine,
 }
 
-/// Slots begin on cache lines.
+/// Slots begin on cache lines, relative to each other.
 const LINE: usize = 64;
 
 impl Accumulators {
@@ -34,6 +36,7 @@ impl Accumulators {
         Accumulators {
             bytes: vec![0; count * size].into(),
             size,
+            dirty: vec![0; count].into(),
             free: (0..count as u32).rev().collect(),
             engine,
         }
@@ -41,35 +44,74 @@ impl Accumulators {
 
     /// How many bytes [`Accumulators::new`] allocates.
     pub(super) fn memory_bytes(count: usize, max_frame: usize) -> usize {
-        count * (max_frame.next_multiple_of(LINE) + size_of::<u32>())
+        count * (max_frame.next_multiple_of(LINE) + size_of::<u32>() + size_of::<u16>())
     }
 
     /// A new sum with one frame, unless all slots are taken.
     pub(super) fn start(&mut self, check: u64, frame: &[u8]) -> Option<Sum> {
         let slot = self.free.pop()?;
-        let longest = frame.len() as u16;
-        let sum = Sum { slot, longest, lengths: longest, checks: check };
-        self.slot_mut(slot)[..frame.len()].copy_from_slice(frame);
-        Some(sum)
+        let len = frame.len();
+        let dirty = std::mem::replace(&mut self.dirty[slot as usize], len as u16);
+        let bytes = &mut self.bytes[slot as usize * self.size..][..self.size];
+        bytes[..len].copy_from_slice(frame);
+        if usize::from(dirty) > len {
+            bytes[len..usize::from(dirty)].fill(0);
+        }
+        Some(Sum { slot, longest: len as u16, lengths: len as u16, checks: check })
     }
 
-    /// Adds a frame.
-    pub(super) fn add(&mut self, sum: &mut Sum, check: u64, frame: &[u8]) {
-        sum.lengths ^= frame.len() as u16;
+    /// Notes that a frame belongs to a sum. Its bytes are then to be added with
+    /// [`Accumulators::add`], to this sum and others at once; the returned slot says where.
+    #[inline]
+    pub(super) fn enter(&mut self, sum: &mut Sum, check: u64, len: usize) -> u32 {
+        sum.lengths ^= len as u16;
         sum.checks ^= check;
-        let engine = self.engine;
-        xor_padded(engine, self.slot_mut(sum.slot), &mut sum.longest, frame);
+        sum.longest = sum.longest.max(len as u16);
+        let dirty = &mut self.dirty[sum.slot as usize];
+        *dirty = (*dirty).max(len as u16);
+        sum.slot
+    }
+
+    /// XORs a frame into several slots, no two the same.
+    #[inline]
+    pub(super) fn add(&mut self, slots: &[u32], frame: &[u8]) {
+        // Codes have up to four layers as a rule: the frame is read once for all of them.
+        for slots in slots.chunks(4) {
+            match *slots {
+                [a] => self.scatter([a], frame),
+                [a, b] => self.scatter([a, b], frame),
+                [a, b, c] => self.scatter([a, b, c], frame),
+                [a, b, c, d] => self.scatter([a, b, c, d], frame),
+                _ => {}
+            }
+        }
+    }
+
+    #[inline]
+    fn scatter<const N: usize>(&mut self, slots: [u32; N], frame: &[u8]) {
+        let ranges = slots.map(|slot| {
+            let start = slot as usize * self.size;
+            start..start + frame.len()
+        });
+        let into = self.bytes.get_disjoint_mut(ranges);
+        debug_assert!(into.is_ok(), "slots of one packet are distinct, and within");
+        if let Ok(into) = into {
+            self.engine.scatter(into, frame);
+        }
     }
 
     /// Adds `other` to `sum` and frees its slot.
     pub(super) fn merge(&mut self, sum: &mut Sum, other: Sum) {
         sum.lengths ^= other.lengths;
         sum.checks ^= other.checks;
-        let (a, b) = (sum.slot as usize * self.size, other.slot as usize * self.size);
-        let (low, high) = self.bytes.split_at_mut(a.max(b));
-        let (into, from) = if a < b { (&mut low[a..], &*high) } else { (&mut high[..], &low[b..]) };
-        let (into, from) = (&mut into[..self.size], &from[..usize::from(other.longest)]);
-        xor_padded(self.engine, into, &mut sum.longest, from);
+        sum.longest = sum.longest.max(other.longest);
+        let dirty = &mut self.dirty[sum.slot as usize];
+        *dirty = (*dirty).max(other.longest);
+        let len = usize::from(other.longest);
+        let at = |slot: u32| slot as usize * self.size..slot as usize * self.size + len;
+        if let Ok([into, from]) = self.bytes.get_disjoint_mut([at(sum.slot), at(other.slot)]) {
+            self.engine.xor(into, from);
+        }
         self.release(other);
     }
 
@@ -79,19 +121,5 @@ impl Accumulators {
 
     pub(super) fn release(&mut self, sum: Sum) {
         self.free.push(sum.slot);
-    }
-
-    fn slot_mut(&mut self, slot: u32) -> &mut [u8] {
-        &mut self.bytes[slot as usize * self.size..][..self.size]
-    }
-}
-
-/// XORs `from` into the first `longest` bytes of `slot`, as if those behind were zeros.
-fn xor_padded(engine: Engine, slot: &mut [u8], longest: &mut u16, from: &[u8]) {
-    let overlap = from.len().min(usize::from(*longest));
-    engine.xor(&mut slot[..overlap], &from[..overlap]);
-    if from.len() > overlap {
-        slot[overlap..from.len()].copy_from_slice(&from[overlap..]);
-        *longest = from.len() as u16;
     }
 }

@@ -6,10 +6,12 @@
 
 use std::collections::VecDeque;
 
+use arrayvec::ArrayVec;
+
 use super::accumulator::{Accumulators, Sum};
 use super::code::{Code, MAX_LAYERS};
 use super::group::Members;
-use super::layer::{LayerState, Ready, Source};
+use super::layer::{Entered, LayerState, Ready, Source};
 use super::seq;
 use super::timing::{Budget, RateMeter, Timing};
 use super::xor::Engine;
@@ -71,6 +73,8 @@ pub struct Encoder {
     sets: Vec<CodeSet>,
     /// The set in which new groups are opened.
     current: usize,
+    /// Whether groups may still be open in another one.
+    others_busy: bool,
     timing: Timing,
     /// A shorter idle time, until everything is closed.
     hurry: Option<u64>,
@@ -122,6 +126,26 @@ impl CodeSet {
         self.layers.iter().all(LayerState::is_idle)
     }
 
+    /// Adds a packet to a group of each layer, and moves on the repairs that its passing makes
+    /// due. Returns in how many layers there was no memory for it.
+    #[inline]
+    fn enter(&mut self, source: Source<'_>, may_open: bool) -> u64 {
+        let mut slots = ArrayVec::<u32, MAX_LAYERS>::new();
+        let mut shed = 0;
+        for layer in &mut self.layers {
+            match layer.enter(source, may_open, &mut self.sums) {
+                Entered::Add(slot) => slots.push(slot),
+                Entered::Done => {}
+                Entered::NoMemory => shed += 1,
+            }
+        }
+        self.sums.add(&slots, source.frame);
+        for layer in &mut self.layers {
+            layer.release_held(Some(source.seq), &mut self.ready);
+        }
+        shed
+    }
+
     /// Whether there is a repair to take.
     fn is_due(&self) -> bool {
         !self.ready.is_empty()
@@ -163,6 +187,7 @@ impl Encoder {
             last_push: 0,
             sets,
             current: 0,
+            others_busy: false,
             timing: config.timing.clone(),
             hurry: None,
             rate: RateMeter::default(),
@@ -205,16 +230,12 @@ impl Encoder {
         self.next += 1;
         self.last_push = now;
         self.budget.earn();
-        for (n, set) in self.sets.iter_mut().enumerate() {
-            let may_open = n == self.current;
-            if !may_open && set.is_idle() {
-                continue;
-            }
-            for layer in &mut set.layers {
-                if !layer.push(source, may_open, &mut set.sums) {
-                    self.shed += 1;
+        self.shed += self.sets[self.current].enter(source, true);
+        if self.others_busy {
+            for (n, set) in self.sets.iter_mut().enumerate() {
+                if n != self.current && !set.is_idle() {
+                    self.shed += set.enter(source, false);
                 }
-                layer.release_held(Some(seq), &mut set.ready);
             }
         }
         Some(seq)
@@ -242,6 +263,8 @@ impl Encoder {
                 }
             }
         }
+        let others = self.sets.iter().enumerate().filter(|&(n, _)| n != self.current);
+        self.others_busy = self.others_busy && others.into_iter().any(|(_, set)| !set.is_idle());
         if hurry.is_some() && self.sets.iter().all(CodeSet::is_idle) {
             self.hurry = None;
         }
@@ -308,6 +331,7 @@ impl Encoder {
     /// Opens new groups in set `set` from now on.
     fn begin(&mut self, set: usize) {
         self.current = set;
+        self.others_busy = true;
         let set = &mut self.sets[set];
         if set.is_idle() {
             set.layers.iter_mut().for_each(|layer| layer.begin(self.next));

@@ -70,6 +70,16 @@ pub(super) struct Source<'a> {
     pub(super) frame: &'a [u8],
 }
 
+/// What is left to do for a packet that was entered into a bin.
+pub(super) enum Entered {
+    /// Its bytes are to be added to this slot.
+    Add(u32),
+    /// Nothing.
+    Done,
+    /// There was no slot for it, which a caller that takes its repairs in time never sees.
+    NoMemory,
+}
+
 impl LayerState {
     pub(super) fn new(layer: Layer, index: u8, guard: u64) -> LayerState {
         let bins = (0..layer.interleave).map(|_| Bin { group: None, left: 1 }).collect();
@@ -107,14 +117,14 @@ impl LayerState {
         }
     }
 
-    /// Adds a packet to its bin; `may_open` says whether it may be the first of a group. False
-    /// when there was no memory for it, which a caller that takes its repairs never sees.
-    pub(super) fn push(
+    /// Enters a packet into its bin; `may_open` says whether it may be the first of a group.
+    #[inline]
+    pub(super) fn enter(
         &mut self,
         source: Source<'_>,
         may_open: bool,
         sums: &mut Accumulators,
-    ) -> bool {
+    ) -> Entered {
         let index = self.cursor;
         self.cursor = if index + 1 == self.bins.len() { 0 } else { index + 1 };
         let bin = &mut self.bins[index];
@@ -123,27 +133,30 @@ impl LayerState {
         if fills {
             bin.left = self.layer.group;
         }
-        match &mut bin.group {
+        let entered = match &mut bin.group {
             Some(group) => {
                 group.count += 1;
-                sums.add(&mut group.sum, source.check, source.frame);
+                Entered::Add(sums.enter(&mut group.sum, source.check, source.frame.len()))
             }
-            None if !may_open => return true,
+            None if !may_open => return Entered::Done,
             none => {
-                let Some(sum) = sums.start(source.check, source.frame) else { return false };
+                let Some(sum) = sums.start(source.check, source.frame) else {
+                    return Entered::NoMemory;
+                };
                 *none = Some(Group { base: source.seq, count: 1, opened: source.now, sum });
                 if self.open == 0 && self.held.is_empty() {
                     self.oldest = source.now;
                 }
                 self.open += 1;
+                Entered::Done
             }
-        }
+        };
         self.open_packets += 1;
-        if fills && let Some(group) = self.bins[index].group.take() {
+        if fills && let Some(group) = bin.group.take() {
             self.closed(&group);
             self.held.push_back(Held { due: source.seq + self.guard, group });
         }
-        true
+        entered
     }
 
     fn closed(&mut self, group: &Group) {
@@ -181,6 +194,7 @@ impl LayerState {
 
     /// Moves on the repairs whose guard has passed, `sent` being the last packet sent; or all of
     /// them, which cuts the guard short.
+    #[inline]
     pub(super) fn release_held(&mut self, sent: Option<u64>, ready: &mut VecDeque<Ready>) {
         while self.held.front().is_some_and(|held| sent.is_none_or(|sent| held.due <= sent)) {
             let Some(Held { group, .. }) = self.held.pop_front() else { return };
@@ -298,7 +312,7 @@ mod tests {
                 state.begin(0);
                 for seq in 0..20_000 {
                     let source = Source { seq, now: 0, check: 0, frame: &[1] };
-                    assert!(state.push(source, true, &mut sums));
+                    assert!(!matches!(state.enter(source, true, &mut sums), Entered::NoMemory));
                     assert!(state.held.len() <= limit, "{layer:?} {guard}");
                     state.release_held(Some(seq), &mut ready);
                     ready.drain(..).for_each(|ready: Ready| sums.release(ready.sum));

@@ -5,30 +5,33 @@ use std::arch::x86_64::{__m256i, _mm256_loadu_si256, _mm256_storeu_si256, _mm256
 
 use super::portable;
 
+const WIDTH: usize = size_of::<__m256i>();
+
 /// Whether this CPU has AVX2.
 pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2")
 }
 
-/// See [`super::Engine::xor`]. Only called when [`is_available`].
+/// See [`super::Engine::scatter`]. Only called when [`is_available`].
 #[inline]
-pub(super) fn xor(into: &mut [u8], from: &[u8]) {
+pub(super) fn scatter<const N: usize>(into: [&mut [u8]; N], from: &[u8]) {
     // SAFETY: an engine of this set is only made after `is_available` said yes.
-    unsafe { xor_avx2(into, from) }
+    unsafe { scatter_avx2(into, from) }
 }
 
 #[target_feature(enable = "avx2")]
-fn xor_avx2(into: &mut [u8], from: &[u8]) {
-    let len = into.len().min(from.len());
-    let (into_vectors, into_rest) = into[..len].as_chunks_mut::<32>();
-    let (from_vectors, from_rest) = from[..len].as_chunks::<32>();
-    for (a, b) in into_vectors.iter_mut().zip(from_vectors) {
-        let (a, b): (*mut __m256i, *const __m256i) = (a.as_mut_ptr().cast(), b.as_ptr().cast());
-        // SAFETY: both point to 32 bytes, one borrowed mutably, the other shared; the `u` forms
-        // need no alignment.
+fn scatter_avx2<const N: usize>(mut into: [&mut [u8]; N], from: &[u8]) {
+    let whole = from.len() - from.len() % WIDTH;
+    for at in (0..whole).step_by(WIDTH) {
+        // SAFETY: `at + WIDTH` is at most the length of `from`, which is that of each of `into`
+        // (asserted by the caller); the `u` forms need no alignment.
         unsafe {
-            _mm256_storeu_si256(a, _mm256_xor_si256(_mm256_loadu_si256(a), _mm256_loadu_si256(b)))
+            let bytes = _mm256_loadu_si256(from.as_ptr().add(at).cast());
+            for into in &mut into {
+                let place = into.as_mut_ptr().add(at).cast::<__m256i>();
+                _mm256_storeu_si256(place, _mm256_xor_si256(_mm256_loadu_si256(place), bytes));
+            }
         }
     }
-    portable::xor(into_rest, from_rest);
+    portable::scatter(into.map(|into| &mut into[whole..]), &from[whole..]);
 }

@@ -1,12 +1,17 @@
-//! XOR of one buffer into another, by the widest instructions that this CPU has.
+//! XOR of one buffer into several others, by the widest instructions that this CPU has.
 //!
 //! One file an instruction set; [`portable`] is the oracle of the others, and what every CPU can
 //! run. The choice is made once, by [`Engine::detect`], and carried by whoever XORs.
+//!
+//! A packet goes into one open group of each layer. XORing it into all of them in one pass loads it
+//! once; the groups are what the pass costs (perf/RESULTS.md has the figures).
 
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 
 /// An instruction set to XOR with. Any value of this type can run on this CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +22,8 @@ enum Set {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 impl Engine {
@@ -35,6 +42,10 @@ impl Engine {
         if avx2::is_available() {
             engines.push(Engine(Set::Avx2));
         }
+        #[cfg(target_arch = "x86_64")]
+        if avx512::is_available() {
+            engines.push(Engine(Set::Avx512));
+        }
         engines
     }
 
@@ -44,16 +55,31 @@ impl Engine {
             Set::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "AVX-512",
         }
     }
 
     /// XORs `from` into the first bytes of `into`; if one is longer, its rest is left alone.
     #[inline]
     pub fn xor(self, into: &mut [u8], from: &[u8]) {
+        let len = into.len().min(from.len());
+        self.scatter([&mut into[..len]], &from[..len]);
+    }
+
+    /// XORs `from` into each of `into`, which are as long as it.
+    ///
+    /// # Panics
+    /// If one of `into` has another length.
+    #[inline]
+    pub fn scatter<const N: usize>(self, into: [&mut [u8]; N], from: &[u8]) {
+        assert!(into.iter().all(|into| into.len() == from.len()), "buffers of one length");
         match self.0 {
-            Set::Portable => portable::xor(into, from),
+            Set::Portable => portable::scatter(into, from),
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => avx2::xor(into, from),
+            Set::Avx2 => avx2::scatter(into, from),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => avx512::scatter(into, from),
         }
     }
 }
@@ -62,23 +88,37 @@ impl Engine {
 mod tests {
     use super::*;
 
-    /// Every engine equals the portable one, and that one equals a byte at a time.
-    #[test]
-    fn engines_agree_at_every_length_and_alignment() {
-        let from: Vec<u8> =
-            (0..2200u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        let into: Vec<u8> = (0..2200u32).map(|n| (n.wrapping_mul(40_503) >> 7) as u8).collect();
-        for engine in Engine::available() {
-            for len in 0..=2100 {
-                let (a, b) = (len % 37, len % 31);
-                let mut got = into.clone();
-                engine.xor(&mut got[a..a + len], &from[b..b + len]);
+    fn bytes(factor: u32, shift: u32) -> Vec<u8> {
+        (0..2200u32).map(|n| (n.wrapping_mul(factor) >> shift) as u8).collect()
+    }
+
+    /// Every engine equals a byte at a time, whatever the length, alignment and number of buffers.
+    fn check<const N: usize>(engine: Engine) {
+        let from = bytes(2_654_435_761, 24);
+        let into: [Vec<u8>; N] = std::array::from_fn(|n| bytes(40_503 + 2 * n as u32, 7));
+        for len in 0..=2100 {
+            let (a, b) = (len % 67, len % 31);
+            let mut got = into.clone();
+            let slices = got.each_mut().map(|into| &mut into[a..a + len]);
+            engine.scatter(slices, &from[b..b + len]);
+            for (got, into) in got.iter().zip(&into) {
                 let mut expected = into.clone();
                 for n in 0..len {
                     expected[a + n] ^= from[b + n];
                 }
-                assert_eq!(got, expected, "{} at length {len}", engine.name());
+                assert_eq!(got, &expected, "{} at length {len}, {N} buffers", engine.name());
             }
+        }
+    }
+
+    #[test]
+    fn engines_agree() {
+        for engine in Engine::available() {
+            check::<1>(engine);
+            check::<2>(engine);
+            check::<3>(engine);
+            check::<4>(engine);
+            check::<8>(engine);
         }
     }
 
