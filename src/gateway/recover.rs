@@ -42,7 +42,7 @@ pub struct RecoverConfig {
 
 /// Somebody who wants to know what is delivered, such as the laboratory. `()` does not.
 pub trait Observer: Send {
-    /// Source packet `seq` goes out on the LAN.
+    /// Source packet `seq` is about to go out on the LAN; if the port is full, it is lost there.
     fn delivered(&mut self, now: u64, seq: u64, rebuilt: bool);
 }
 
