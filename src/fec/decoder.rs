@@ -242,7 +242,8 @@ impl<P: AsRef<[u8]>> Decoder<P> {
     pub fn jump_to(&mut self, seq: u64) {
         let delivered_up_to = self.window.head();
         self.pending.clear();
-        self.window.reset(if seq < delivered_up_to { seq } else { delivered_up_to }, seq);
+        // The head may have passed a claim that was made a while ago.
+        self.window.reset(delivered_up_to, seq.max(delivered_up_to));
     }
 
     /// Begins anew with another epoch.

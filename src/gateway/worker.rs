@@ -80,9 +80,11 @@ impl Worker<'_> {
                 done &= room.finish(now);
             }
             if done {
-                break;
+                return;
             }
+            thread::sleep(NAP);
         }
+        log::warn!("packets are left that a port did not take; they are lost");
     }
 
     fn must_stop(&self) -> bool {
