@@ -1,8 +1,10 @@
 //! From source packets to repair packets.
 //!
 //! [`Encoder::push`] numbers a packet and adds it to a group of each layer, [`Encoder::poll`] lets
-//! time do its part, and [`Encoder::take_repair`] hands out the repairs that are due. Repairs are to
-//! be taken after at most [`BATCH`] packets; one that is not is lost, and counted as shed.
+//! time do its part, and [`Encoder::take_repair`] hands out the repairs that are due. All of them
+//! are to be taken after at most [`BATCH`] packets. Otherwise they may leave no memory to open a
+//! group: the packet that would have opened it goes without that layer's repair, and is counted as
+//! shed.
 
 use std::collections::VecDeque;
 
@@ -55,7 +57,8 @@ pub struct Repair<'a> {
     pub layer: u8,
     /// Which code of this channel it belongs to.
     pub code_id: u8,
-    /// Its group was cut short by a flush: no burst guarantee.
+    /// It left before its time, as its group or its guard was cut short by an idle time, an age or
+    /// a final flush: no burst guarantee.
     pub flushed: bool,
     /// XOR of the members' lengths in bytes.
     pub lengths: u16,
@@ -205,7 +208,7 @@ impl Encoder {
         self.next
     }
 
-    /// How many repairs were lost because they were not taken in time.
+    /// How often a packet went without a layer's repair, because repairs were not taken in time.
     pub fn shed(&self) -> u64 {
         self.shed
     }

@@ -52,7 +52,8 @@ pub struct Report {
     /// Frames out on east's LAN that were never sent, or sent fewer times, by their content. Must
     /// be 0.
     pub mismatched: u64,
-    /// From when a lost packet would have arrived to its delivery.
+    /// Of rebuilt packets: from when they would have arrived to their delivery; from their sending,
+    /// for those that never got onto the wire (queue full, over the MTU).
     pub recovery_delay_ns: Percentiles,
     /// From a packet's arrival on the LAN to the departure of each of its repairs.
     pub repair_departure_ns: Percentiles,

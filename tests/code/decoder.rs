@@ -131,6 +131,28 @@ fn a_jump_loses_what_lies_between_and_nothing_else() {
     assert!((0..900).chain(2600..3900).all(|seq| delivered.contains(&seq)));
 }
 
+/// A jump may be confirmed late, when the stream has passed where it was said to go: the window never
+/// goes back to what it has forgotten.
+#[test]
+fn a_jump_never_goes_back() {
+    let mut sender = Sender::new(&code("2:1"));
+    let mut wire = Vec::new();
+    sender.send(300, &mut wire);
+    let mut receiver = Receiver::new(64);
+    let mut delivered = BTreeSet::new();
+    let mut deliver = |seq, _: &[u8], _| delivered.insert(seq);
+    receiver.burst(wire.clone(), &mut deliver);
+    let count = delivered.len();
+    assert!(count > 200);
+    receiver.decoder.jump_to(10);
+    let mut twice = 0;
+    receiver.burst(wire, |seq, _: &[u8], _| {
+        twice += u32::from(!delivered.insert(seq));
+        true
+    });
+    assert_eq!(twice, 0);
+}
+
 /// What can't be repaired any more is let go: behind a bad stretch, the decoder holds the packets
 /// of its window and no repairs.
 #[test]

@@ -1,6 +1,6 @@
 //! XOR of one buffer into several others, by the widest instructions that this CPU has.
 //!
-//! One file an instruction set; [`portable`] is the oracle of the others, and what every CPU can
+//! One file an instruction set; `portable` is the oracle of the others, and what every CPU can
 //! run. The choice is made once, by [`Engine::detect`], and carried by whoever XORs.
 //!
 //! A packet goes into one open group of each layer. XORing it into all of them in one pass loads it
