@@ -6,22 +6,25 @@ use super::xor::Engine;
 
 /// Where one sum lives, and the parts of it that are not bytes. Dropping one without
 /// [`Accumulators::release`] would lose its place; only this crate's encoder handles them.
+///
+/// Lengths fit 16 bits, but have 32: a 16-bit store here, followed by the 32-bit load of its
+/// neighbour that compilers make of a 16-bit one, stalls for a dozen cycles in each layer.
 #[derive(Debug)]
 pub(super) struct Sum {
-    slot: u32,
-    /// The length of the longest frame so far: how many bytes of the slot count.
-    longest: u16,
-    /// XOR of the frames' lengths.
-    pub(super) lengths: u16,
     /// XOR of the frames' checks.
     pub(super) checks: u64,
+    slot: u32,
+    /// The length of the longest frame so far: how many bytes of the slot count.
+    longest: u32,
+    /// XOR of the frames' lengths.
+    pub(super) lengths: u32,
 }
 
 pub(super) struct Accumulators {
     bytes: Box<[u8]>,
     size: usize,
     /// How much of each slot was ever written: beyond it there are zeros.
-    dirty: Box<[u16]>,
+    dirty: Box<[u32]>,
     free: Vec<u32>,
     engine: Engine,
 }
@@ -44,31 +47,34 @@ impl Accumulators {
 
     /// How many bytes [`Accumulators::new`] allocates.
     pub(super) fn memory_bytes(count: usize, max_frame: usize) -> usize {
-        count * (max_frame.next_multiple_of(LINE) + size_of::<u32>() + size_of::<u16>())
+        count * (max_frame.next_multiple_of(LINE) + 2 * size_of::<u32>())
     }
 
     /// A new sum with one frame, unless all slots are taken.
     pub(super) fn start(&mut self, check: u64, frame: &[u8]) -> Option<Sum> {
         let slot = self.free.pop()?;
         let len = frame.len();
-        let dirty = std::mem::replace(&mut self.dirty[slot as usize], len as u16);
+        let dirty = std::mem::replace(&mut self.dirty[slot as usize], len as u32);
         let bytes = &mut self.bytes[slot as usize * self.size..][..self.size];
         bytes[..len].copy_from_slice(frame);
-        if usize::from(dirty) > len {
-            bytes[len..usize::from(dirty)].fill(0);
+        if dirty as usize > len {
+            bytes[len..dirty as usize].fill(0);
         }
-        Some(Sum { slot, longest: len as u16, lengths: len as u16, checks: check })
+        Some(Sum { slot, longest: len as u32, lengths: len as u32, checks: check })
     }
 
     /// Notes that a frame belongs to a sum. Its bytes are then to be added with
     /// [`Accumulators::add`], to this sum and others at once; the returned slot says where.
     #[inline]
     pub(super) fn enter(&mut self, sum: &mut Sum, check: u64, len: usize) -> u32 {
-        sum.lengths ^= len as u16;
+        let len = len as u32;
+        sum.lengths ^= len;
         sum.checks ^= check;
-        sum.longest = sum.longest.max(len as u16);
-        let dirty = &mut self.dirty[sum.slot as usize];
-        *dirty = (*dirty).max(len as u16);
+        if len > sum.longest {
+            sum.longest = len;
+            let dirty = &mut self.dirty[sum.slot as usize];
+            *dirty = (*dirty).max(len);
+        }
         sum.slot
     }
 
@@ -107,7 +113,7 @@ impl Accumulators {
         sum.longest = sum.longest.max(other.longest);
         let dirty = &mut self.dirty[sum.slot as usize];
         *dirty = (*dirty).max(other.longest);
-        let len = usize::from(other.longest);
+        let len = other.longest as usize;
         let at = |slot: u32| slot as usize * self.size..slot as usize * self.size + len;
         if let Ok([into, from]) = self.bytes.get_disjoint_mut([at(sum.slot), at(other.slot)]) {
             self.engine.xor(into, from);
@@ -116,7 +122,7 @@ impl Accumulators {
     }
 
     pub(super) fn bytes(&self, sum: &Sum) -> &[u8] {
-        &self.bytes[sum.slot as usize * self.size..][..usize::from(sum.longest)]
+        &self.bytes[sum.slot as usize * self.size..][..sum.longest as usize]
     }
 
     pub(super) fn release(&mut self, sum: Sum) {

@@ -169,7 +169,7 @@ impl CodeSet {
             layer: ready.layer,
             code_id: self.id,
             flushed: ready.flushed,
-            lengths: sum.lengths,
+            lengths: sum.lengths as u16,
             checks: sum.checks,
             bytes: self.sums.bytes(sum),
         })

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use zerocopy::IntoBytes;
 
-use super::io::{Outbox, Receive, Transmit};
+use super::io::{Outbox, Receive, Transmit, fetched};
 use super::settings::{LinkLocal, Outer, Oversize};
 use super::worker::Room;
 use crate::control::counters::ProtectCounters;
 use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
-use crate::dpdk::{Kept, Mempool};
+use crate::dpdk::{Kept, Mempool, kept};
 use crate::fec::{CheckKey, Encoder, EncoderConfig, Repair};
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::{self, repair_key};
@@ -222,13 +222,14 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         }
         self.lan.receive(now, &mut self.received);
         let count = self.received.len();
-        for mbuf in std::mem::take(&mut self.received) {
+        for mbuf in fetched(std::mem::take(&mut self.received)) {
             self.take_in(now, mbuf);
         }
         self.wan.send(now);
-        for (check, frame) in self.stamped.drain(..) {
-            self.encoder.push(now, check, frame.data());
+        for (check, frame) in &self.stamped {
+            self.encoder.push(now, *check, frame.data());
         }
+        kept::release(self.stamped.drain(..).map(|(_, frame)| frame));
         self.encoder.poll(now);
         self.send_repairs(now);
         count

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 
 use super::inbound::{Inbound, Verdict};
-use super::io::{Outbox, Receive, Transmit};
+use super::io::{Outbox, Receive, Transmit, fetched};
 use super::settings::Oversize;
 use super::worker::Room;
 use crate::control::counters::{Counter, RecoverCounters};
@@ -319,7 +319,7 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
         }
         self.wan.receive(now, &mut self.received);
         let count = self.received.len();
-        for mbuf in std::mem::take(&mut self.received) {
+        for mbuf in fetched(std::mem::take(&mut self.received)) {
             self.take_in(now, mbuf);
         }
         self.settle(now);
