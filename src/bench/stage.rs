@@ -117,12 +117,13 @@ impl Stage {
             ..Blueprint::new(Side::West, code)
         };
         let kept = match case.subject {
-            Subject::Recover | Subject::Both => blueprint.mbufs(),
+            Subject::Recover | Subject::Both => blueprint.kept(),
             _ => 0,
         };
         let room = data_room_for(blueprint.wan_port_mtu());
         let round = round(case.size);
-        let count = round as u32 + kept + 2048;
+        // No more than needed: a pool hands out in turn whatever it has.
+        let count = round as u32 + kept + 512;
         let pool = Mempool::new(eal, &format!("frames{worker}"), count, room)?;
         fill_all(&pool, case.size);
         let made = Mempool::new(eal, &format!("made{worker}"), MADE, room)?;

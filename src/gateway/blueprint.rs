@@ -223,10 +223,14 @@ impl Blueprint {
         mempool::data_room_for(self.wan_port_mtu().max(self.lan_port_mtu()))
     }
 
-    /// How many mbufs a gateway holds at most: its window, repairs that wait, and those in passing.
+    /// How many mbufs the receiver keeps at most: its window, and repairs that wait.
+    pub fn kept(&self) -> u32 {
+        self.decoder().packets_held().min(u32::MAX as usize) as u32
+    }
+
+    /// How many mbufs a gateway holds at most: what it keeps, and those in passing.
     pub fn mbufs(&self) -> u32 {
-        let held = self.decoder().packets_held() + IN_PASSING + BURST;
-        held.min(u32::MAX as usize) as u32
+        self.kept().saturating_add((IN_PASSING + BURST) as u32)
     }
 
     /// What it allocates.
