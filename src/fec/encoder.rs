@@ -144,7 +144,9 @@ impl CodeSet {
         }
         self.sums.add(&slots, source.frame);
         for layer in &mut self.layers {
-            layer.release_held(Some(source.seq), &mut self.ready);
+            if layer.is_due(source.seq) {
+                layer.release_held(Some(source.seq), &mut self.ready);
+            }
         }
         shed
     }
@@ -159,10 +161,7 @@ impl CodeSet {
             self.sums.release(lent);
         }
         let mut ready = self.ready.pop_front()?;
-        let Some(members) = ready.members() else {
-            self.sums.release(ready.sum);
-            return None;
-        };
+        let members = ready.members();
         let sum = self.lent.insert(ready.sum);
         Some(Repair {
             members,

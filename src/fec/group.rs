@@ -52,6 +52,13 @@ impl Members {
         if members.is_valid() { Ok(members) } else { Err(BadMembers) }
     }
 
+    /// Of groups that an encoder has made, which are valid by how they came about.
+    pub(super) fn of_bins(stride: u16, runs: &[Run]) -> Members {
+        let members = Members { stride, runs: runs.iter().copied().collect() };
+        debug_assert!(members.is_valid(), "{members:?}");
+        members
+    }
+
     fn is_valid(&self) -> bool {
         let in_range = |run: &Run| {
             run.count > 0

@@ -21,9 +21,11 @@ pub(super) struct Ready {
 
 impl Ready {
     /// What the repair stands for.
-    pub(super) fn members(&mut self) -> Option<Members> {
-        self.runs.sort_unstable_by_key(|run| run.base);
-        Members::from_runs(self.stride, self.runs.clone()).ok()
+    pub(super) fn members(&mut self) -> Members {
+        if self.runs.len() > 1 {
+            self.runs.sort_unstable_by_key(|run| run.base);
+        }
+        Members::of_bins(self.stride, &self.runs)
     }
 }
 
@@ -55,6 +57,8 @@ pub(super) struct LayerState {
     /// The bin of the next packet.
     cursor: usize,
     held: VecDeque<Held>,
+    /// What the first of those waits for; nothing is that far.
+    next_due: u64,
     open: usize,
     open_packets: usize,
     /// No group that is open or held back was opened before this.
@@ -91,6 +95,7 @@ impl LayerState {
             bins,
             cursor: 0,
             held,
+            next_due: u64::MAX,
             open: 0,
             open_packets: 0,
             oldest: 0,
@@ -154,7 +159,9 @@ impl LayerState {
         self.open_packets += 1;
         if fills && let Some(group) = bin.group.take() {
             self.closed(&group);
-            self.held.push_back(Held { due: source.seq + self.guard, group });
+            let due = source.seq + self.guard;
+            self.held.push_back(Held { due, group });
+            self.next_due = self.next_due.min(due);
         }
         entered
     }
@@ -194,12 +201,22 @@ impl LayerState {
 
     /// Moves on the repairs whose guard has passed, `sent` being the last packet sent; or all of
     /// them, which cuts the guard short.
-    #[inline]
     pub(super) fn release_held(&mut self, sent: Option<u64>, ready: &mut VecDeque<Ready>) {
         while self.held.front().is_some_and(|held| sent.is_none_or(|sent| held.due <= sent)) {
             let Some(Held { group, .. }) = self.held.pop_front() else { return };
             ready.push_back(self.ready(group, sent.is_none()));
         }
+        self.note_next_due();
+    }
+
+    /// Whether [`LayerState::release_held`] has something to do after `sent`.
+    #[inline]
+    pub(super) fn is_due(&self, sent: u64) -> bool {
+        self.next_due <= sent
+    }
+
+    fn note_next_due(&mut self) {
+        self.next_due = self.held.front().map_or(u64::MAX, |held| held.due);
     }
 
     fn ready(&self, group: Group, flushed: bool) -> Ready {
@@ -226,6 +243,7 @@ impl LayerState {
                 self.held.push_back(held);
             }
         }
+        self.note_next_due();
         let mut closed = 0;
         for bin in 0..self.bins.len() {
             let Some(opened) = self.bins[bin].group.as_ref().map(|group| group.opened) else {

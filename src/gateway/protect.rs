@@ -57,8 +57,32 @@ pub struct Protect<L, W> {
     repair_key: Option<CheckKey>,
     received: Burst,
     /// The frames of this burst that were stamped, with their checks.
-    stamped: ArrayVec<(u64, Kept), BURST>,
+    stamped: ArrayVec<(u64, Stamped), BURST>,
+    /// Where short ones of them are copied.
+    copies: Box<[[u8; SHORT]; BURST]>,
+    /// Empty packets for repairs.
+    spare: Burst,
     counters: Arc<ProtectCounters>,
+}
+
+/// Frames up to this long, in bytes, are copied for the encoder: cheaper than the two reference
+/// counts that keeping one costs, one of them atomic since the driver is the other owner.
+const SHORT: usize = 128;
+
+/// A frame that has been sent, or soon will be, and is yet to be encoded.
+enum Stamped {
+    /// Its bytes, in the copy of the same number, are so many.
+    Copied(u8),
+    Kept(Kept),
+}
+
+/// What a burst adds to the counters.
+#[derive(Default)]
+struct Tally {
+    bytes: u64,
+    sources: u64,
+    source_bytes: u64,
+    bypassed: u64,
 }
 
 /// What becomes of a frame.
@@ -82,6 +106,8 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             config,
             received: Burst::new(),
             stamped: ArrayVec::new(),
+            copies: Box::new([[0; SHORT]; BURST]),
+            spare: Burst::new(),
             counters: Arc::default(),
         }
     }
@@ -131,14 +157,20 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
 
     /// Puts the headers in front of a frame, and remembers the frame for the encoder.
     fn stamp(&mut self, mut mbuf: Mbuf) -> Option<Mbuf> {
-        let seq = self.encoder.next_seq() + self.stamped.len() as u64;
+        let nth = self.stamped.len();
+        let seq = self.encoder.next_seq() + nth as u64;
         let frame = mbuf.data();
+        let length = frame.len();
         let check = self.source_key.map_or(0, |key| key.check(seq, frame));
+        let copied = length <= SHORT;
+        if copied {
+            self.copies[nth][..length].copy_from_slice(frame);
+        }
         let shim = Shim {
             kind: Kind::Source,
             integrity: self.config.integrity,
             channel: self.config.channel,
-            length: frame.len() as u16,
+            length: length as u16,
             epoch: self.config.epoch,
             seq,
             check,
@@ -149,32 +181,55 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         };
         headers[..OUTER_LEN].copy_from_slice(self.config.outer.ether.as_bytes());
         headers[OUTER_LEN..].copy_from_slice(&shim.emit());
-        let mut frame = mbuf.keep();
-        frame.skip(HEADERS);
-        self.stamped.push((check, frame));
+        self.stamped.push((
+            check,
+            match copied {
+                true => Stamped::Copied(length as u8),
+                false => {
+                    let mut frame = mbuf.keep();
+                    frame.skip(HEADERS);
+                    Stamped::Kept(frame)
+                }
+            },
+        ));
         Some(mbuf)
     }
 
-    fn take_in(&mut self, now: u64, mbuf: Mbuf) {
-        self.counters.lan_in.add(1);
-        self.counters.lan_in_bytes.add(mbuf.len() as u64);
+    #[inline]
+    fn take_in(&mut self, now: u64, mbuf: Mbuf, tally: &mut Tally) {
         let len = mbuf.len() as u64;
-        let (count, bytes, packet) = match self.classify(&mbuf) {
+        tally.bytes += len;
+        let packet = match self.classify(&mbuf) {
             Class::Drop => return,
-            Class::Bypass => (&self.counters.bypassed, None, mbuf),
-            Class::Protect => match self.stamp(mbuf) {
-                None => return,
-                Some(packet) => {
-                    (&self.counters.source_sent, Some(&self.counters.source_sent_bytes), packet)
-                }
-            },
+            Class::Bypass => {
+                tally.bypassed += 1;
+                mbuf
+            }
+            Class::Protect => {
+                let Some(packet) = self.stamp(mbuf) else { return };
+                tally.sources += 1;
+                tally.source_bytes += len;
+                packet
+            }
         };
-        count.add(1);
-        if let Some(bytes) = bytes {
-            bytes.add(len);
-        }
         // There is room: the outbox was empty, and a burst is no longer than it.
         self.wan.push(now, packet);
+    }
+
+    /// Gives the encoder the frames of this burst, which have been sent.
+    fn encode(&mut self, now: u64) {
+        for ((check, stamped), copy) in self.stamped.iter().zip(self.copies.iter()) {
+            let frame = match stamped {
+                Stamped::Copied(len) => &copy[..usize::from(*len)],
+                Stamped::Kept(frame) => frame.data(),
+            };
+            self.encoder.push(now, *check, frame);
+        }
+        kept::release(self.stamped.drain(..).filter_map(|(_, stamped)| match stamped {
+            Stamped::Copied(_) => None,
+            Stamped::Kept(frame) => Some(frame),
+        }));
+        self.encoder.poll(now);
     }
 
     /// Sends the repairs that are due, as far as the port takes them; the others stay where they
@@ -183,7 +238,12 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         while self.wan.has_room(now)
             && let Some(repair) = self.encoder.take_repair()
         {
-            let Some((packet, len)) = emit(&self.config, self.repair_key, &self.pool, &repair)
+            if self.spare.is_empty() {
+                self.pool.alloc_bulk(&mut self.spare, BURST);
+            }
+            let mbuf = self.spare.pop();
+            let Some((packet, len)) =
+                mbuf.and_then(|mbuf| emit(&self.config, self.repair_key, mbuf, &repair))
             else {
                 self.counters.repair_no_mbuf.add(1);
                 continue;
@@ -200,11 +260,10 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
 fn emit(
     config: &ProtectConfig,
     key: Option<CheckKey>,
-    pool: &Mempool,
+    mut mbuf: Mbuf,
     repair: &Repair<'_>,
 ) -> Option<(Mbuf, u64)> {
     let len = OUTER_LEN + repair::packet_len(repair);
-    let mut mbuf = pool.alloc()?;
     let packet = mbuf.append(len)?;
     packet[..OUTER_LEN].copy_from_slice(config.outer.ether.as_bytes());
     repair::emit(repair, config.channel, config.epoch, key, &mut packet[OUTER_LEN..]);
@@ -222,15 +281,17 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         }
         self.lan.receive(now, &mut self.received);
         let count = self.received.len();
+        let mut tally = Tally::default();
         for mbuf in fetched(std::mem::take(&mut self.received)) {
-            self.take_in(now, mbuf);
+            self.take_in(now, mbuf, &mut tally);
         }
         self.wan.send(now);
-        for (check, frame) in &self.stamped {
-            self.encoder.push(now, *check, frame.data());
-        }
-        kept::release(self.stamped.drain(..).map(|(_, frame)| frame));
-        self.encoder.poll(now);
+        self.counters.lan_in.add(count as u64);
+        self.counters.lan_in_bytes.add(tally.bytes);
+        self.counters.source_sent.add(tally.sources);
+        self.counters.source_sent_bytes.add(tally.source_bytes);
+        self.counters.bypassed.add(tally.bypassed);
+        self.encode(now);
         self.send_repairs(now);
         count
     }
