@@ -385,9 +385,7 @@ impl Config {
         }
         // A CPU that this process may not use is not listed, but isolated ones are not either: a
         // larger limit is all that can be checked before pinning.
-        let cpus = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
-        let last = cpus.trim().rsplit(['-', ',']).next().and_then(|n| n.parse().ok());
-        if let (Some(&core), Some(last)) = (cores.iter().max(), last)
+        if let (Some(&core), Some(last)) = (cores.iter().max(), last_cpu())
             && core > last
         {
             return bad(format!("core {core} does not exist; expected 0 to {last}"));
@@ -422,6 +420,12 @@ impl Config {
             hugepages: self.gateway.hugepages,
         }
     }
+}
+
+/// The number of the last CPU that this machine can have, if it says.
+pub fn last_cpu() -> Option<usize> {
+    let cpus = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
+    cpus.trim().rsplit(['-', ',']).next()?.parse().ok()
 }
 
 /// A parse error in one line, with the line that it is about.

@@ -27,7 +27,9 @@ pub const FRAMING: u16 = 14 + 2 * 4 + 4;
 
 /// The data room of mbufs that hold any frame of this MTU, in whole cache lines.
 pub const fn data_room_for(mtu: u16) -> u16 {
-    (HEADROOM + FRAMING).saturating_add(mtu).next_multiple_of(64)
+    const LARGEST: u16 = u16::MAX / 64 * 64;
+    let room = (HEADROOM + FRAMING).saturating_add(mtu);
+    if room > LARGEST { LARGEST } else { room.next_multiple_of(64) }
 }
 
 /// The buffer of an mbuf, headroom included, that holds any frame of the usual MTU.

@@ -190,8 +190,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             return Err(Bad::Integrity);
         }
         let checked = self.config.integrity == Integrity::Check;
-        // The keys at hand are those of the present epoch.
-        let present = self.inbound.epoch() == Some(shim.epoch);
+        // The keys at hand are those of the channel's present epoch.
+        let present =
+            self.inbound.epoch() == Some(shim.epoch) && shim.channel == self.config.channel;
         match shim.kind {
             Kind::Source => {
                 let fresh = || checked.then(|| source_key(shim.channel, shim.epoch));
