@@ -178,6 +178,21 @@ pub fn traffic(seed: u64, frames: usize, jumbo: bool) -> Vec<Vec<u8>> {
     all
 }
 
+/// Frames of all sizes from 60 bytes up, no two of which are equal.
+pub fn distinct(seed: u64, frames: usize) -> Vec<Vec<u8>> {
+    let mut random = Random(seed);
+    let lengths = |random: &mut Random| match random.below(10) {
+        0 => 1514,
+        n => 60 + random.below(40 * n) as usize,
+    };
+    (0..frames)
+        .map(|_| {
+            let len = lengths(&mut random);
+            frame(&mut random, len)
+        })
+        .collect()
+}
+
 /// Writes a capture whose frames are a microsecond and a bit apart.
 pub fn write_capture(path: &Path, frames: &[Vec<u8>]) {
     let mut writer = CaptureWriter::create(path).unwrap();
