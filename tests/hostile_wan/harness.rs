@@ -168,12 +168,9 @@ impl Far {
         value(self.room.counters().each(), name)
     }
 
-    /// The counters that say why something was not delivered, without the zeros.
+    /// The counters that say why something was rejected, without the zeros.
     pub fn refusals(&self) -> Vec<(&'static str, u64)> {
-        let counters = self.room.counters();
-        let others = ["duplicates_suppressed", "repair_redundant", "repair_too_old", "lan_full"];
-        let others = others.map(|name| (name, self.count(name)));
-        counters.rejected().chain(others).filter(|&(_, count)| count > 0).collect()
+        self.room.counters().rejected().filter(|&(_, count)| count > 0).collect()
     }
 
     /// Good traffic from `near` flows and is repaired, whatever came before.

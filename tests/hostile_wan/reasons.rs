@@ -57,6 +57,7 @@ const TO_REPAIR: [Damage; 9] = [
     }),
     ("bad_members", |packet| {
         packet[SHIM + 8..SHIM + 16].copy_from_slice(&((1u64 << 62) - 1).to_be_bytes());
+        packet[SHIM + 28..SHIM + 30].copy_from_slice(&[0, 2]);
         bless(packet);
     }),
 ];
