@@ -1,8 +1,8 @@
 //! The command line: one file a subcommand.
 //!
 //! * **Does:** parses arguments, sets up the log, runs the subcommand, turns its result into an exit
-//!   status: 0, or 1 for a comparison that fails, or 2 with one line on standard error for anything
-//!   that was given wrongly or can't be had.
+//!   status: 0, or 1 when frames came out that were not sent, or not so often, or 2 with one line on
+//!   standard error for anything that was given wrongly or can't be had.
 //! * **Fed by:** the shell.
 //! * **Feeds:** `gateway` and `lab`.
 //! * **Runs on:** the main thread.

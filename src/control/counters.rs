@@ -66,17 +66,19 @@ counters! {
         repair_sent,
         /// Their bytes on the WAN.
         repair_sent_bytes,
-        /// Of the repair packets, those whose group a flush or its age cut short.
+        /// Of the repair packets, those whose group or guard was cut short, by an idle time, an age
+        /// or the gateway's end.
         repair_flushed,
         /// Frames too large to protect, sent as they are.
         bypassed,
-        /// Frames for bridges only that were protected and sent, as configured.
+        /// Frames for bridges only that were let in, as configured, to be treated as any other.
         link_local_passed,
         /// Dropped: a frame for bridges only.
         link_local_dropped,
         /// Dropped: shorter than an Ethernet header.
         runt,
-        /// Dropped: too large to protect, and bypassing is off or could not carry it.
+        /// Dropped: too large to protect, or in several buffers, and bypassing is off or could not
+        /// carry it.
         too_large,
         /// Dropped: the buffer had no room for the headers.
         no_headroom,
@@ -106,19 +108,20 @@ counters! {
         repair_redundant,
         /// Of those, repairs that came too late: a member had left the window.
         repair_too_old,
-        /// Waiting repairs that made way for newer ones.
+        /// Of those, repairs that missed several packets and made way for newer ones, or found no
+        /// room to wait.
         repair_evicted,
         /// Source packets that had been delivered before.
         duplicates_suppressed,
-        /// Rejected: shorter than its headers.
+        /// Rejected: shorter than its headers, outer or ours.
         truncated,
         /// Rejected: another wire version.
         bad_version,
-        /// Rejected: an unknown kind of packet.
+        /// Rejected: an unknown kind of packet, or reserved bits that are set.
         bad_kind,
         /// Rejected: not protected in the configured way.
         bad_integrity,
-        /// Rejected: its length does not fit.
+        /// Rejected: it names more bytes than there are, or too few for a frame.
         bad_length,
         /// Rejected: a sequence number beyond the limit.
         bad_sequence,
@@ -126,7 +129,7 @@ counters! {
         bad_members,
         /// Rejected: the check does not confirm it.
         bad_check,
-        /// Rejected: a rebuilt frame that its check does not confirm.
+        /// Rejected: a rebuilt frame of an impossible length, or that its check does not confirm.
         bad_rebuilt,
         /// Rejected: of another channel, or our own come back.
         unknown_channel,

@@ -3,7 +3,7 @@
 //! * **Does:** defines how a room counts, so that anyone may read without disturbing it.
 //! * **Fed by:** the rooms, each writing counters of its own.
 //! * **Feeds:** whoever prints them.
-//! * **Runs on:** any thread but a worker's.
+//! * **Runs on:** a room counts on its worker; anyone else reads, on any other thread.
 //! * **Must not:** make a room wait, ever.
 
 pub mod counters;

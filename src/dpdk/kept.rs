@@ -2,7 +2,7 @@
 //!
 //! * What this room does: holds a reference to a buffer and a view of its bytes.
 //! * Who feeds it: [`Mbuf::keep`](super::Mbuf::keep).
-//! * Whom it feeds: the window (to peel with), the guard and the retransmission buffer.
+//! * Whom it feeds: the encoder (frames just sent), the window and the repairs that wait to peel.
 //! * Which thread runs it: the one that keeps; a kept view may move to another thread.
 //! * What it must not do: write, or read the mbuf's own offset and length, which its owner moves.
 

@@ -8,10 +8,13 @@
 //! It guards against corruption and error, not against forgery: anyone can compute it.
 //!
 //! ```text
-//! h     = rapidhash V3 of the frame, default secrets, seed 0
-//! s     = channel key + sequence number × 0x9E37_79B9_7F4A_7C15   (mod 2^64)
-//! check = fold(h xor s, rotate_left(s, 32) xor 0xD1B5_4A32_D192_ED03)
+//! seed  = kind × 2^40 + channel × 2^32 + epoch
+//! key   = fold(seed xor GOLDEN, rotate_left(seed, 32) xor OTHER)
+//! h     = rapidhash V3 of the bytes, default secrets, seed 0
+//! s     = key + sequence number × GOLDEN   (mod 2^64)
+//! check = fold(h xor s, rotate_left(s, 32) xor OTHER)
 //! fold(a, b) = low 64 bits of a×b, xor its high 64 bits
+//! GOLDEN = 0x9E37_79B9_7F4A_7C15, OTHER = 0xD1B5_4A32_D192_ED03
 //! ```
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_inline};

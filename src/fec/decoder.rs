@@ -75,7 +75,7 @@ pub enum Admission {
     Jump,
 }
 
-/// Why a repair was of no use. All are counted by the caller; none is an error.
+/// What becomes of a repair packet. None is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RepairFate {
     /// All members were here already.
@@ -151,7 +151,7 @@ impl<P: AsRef<[u8]>> Decoder<P> {
         }
     }
 
-    /// How many waiting repairs made way for newer ones.
+    /// How many repairs that waited made way for newer ones, or found no room to wait.
     pub fn evicted(&self) -> u64 {
         self.pending.evicted()
     }
@@ -242,7 +242,8 @@ impl<P: AsRef<[u8]>> Decoder<P> {
     pub fn jump_to(&mut self, seq: u64) {
         let delivered_up_to = self.window.head();
         self.pending.clear();
-        self.window.reset(if seq < delivered_up_to { seq } else { delivered_up_to }, seq);
+        // The head may have passed a claim that was made a while ago.
+        self.window.reset(delivered_up_to, seq.max(delivered_up_to));
     }
 
     /// Begins anew with another epoch.

@@ -1,8 +1,10 @@
 //! From source packets to repair packets.
 //!
 //! [`Encoder::push`] numbers a packet and adds it to a group of each layer, [`Encoder::poll`] lets
-//! time do its part, and [`Encoder::take_repair`] hands out the repairs that are due. Repairs are to
-//! be taken after at most [`BATCH`] packets; one that is not is lost, and counted as shed.
+//! time do its part, and [`Encoder::take_repair`] hands out the repairs that are due. All of them
+//! are to be taken after at most [`BATCH`] packets. Otherwise they may leave no memory to open a
+//! group: the packet that would have opened it goes without that layer's repair, and is counted as
+//! shed.
 
 use std::collections::VecDeque;
 
@@ -53,7 +55,8 @@ pub struct Repair<'a> {
     pub layer: u8,
     /// Which code of this channel it belongs to.
     pub code_id: u8,
-    /// Its group was cut short by a flush: no burst guarantee.
+    /// It left before its time, as its group or its guard was cut short by an idle time, an age or
+    /// a final flush: no burst guarantee.
     pub flushed: bool,
     /// XOR of the members' lengths in bytes.
     pub lengths: u16,
@@ -72,6 +75,8 @@ pub struct Encoder {
     /// The set in which new groups are opened.
     current: usize,
     timing: Timing,
+    /// A shorter idle time, until everything is closed.
+    hurry: Option<u64>,
     rate: RateMeter,
     budget: Budget,
     max_frame: usize,
@@ -162,6 +167,7 @@ impl Encoder {
             sets,
             current: 0,
             timing: config.timing.clone(),
+            hurry: None,
             rate: RateMeter::default(),
             budget: Budget::new(config.timing.flush_cap, bins),
             max_frame: config.max_frame,
@@ -177,7 +183,7 @@ impl Encoder {
         self.next
     }
 
-    /// How many repairs were lost because they were not taken in time.
+    /// How often a packet went without a layer's repair, because repairs were not taken in time.
     pub fn shed(&self) -> u64 {
         self.shed
     }
@@ -221,22 +227,26 @@ impl Encoder {
     /// paused. How often it is called, beyond [`Encoder::next_deadline`], makes no difference.
     pub fn poll(&mut self, now: u64) {
         let quiet = now.saturating_sub(self.last_push);
+        let (timing, hurry) = (&self.timing, self.hurry);
         for set in self.sets.iter_mut().filter(|set| !set.is_idle()) {
             for (n, layer) in set.layers.iter_mut().enumerate() {
-                if quiet >= self.timing.idle[0] {
+                if quiet >= idle(timing, hurry, 0) {
                     layer.release_held(None, &mut set.ready);
                 }
                 let budget = self.budget.available();
-                if layer.is_open() && budget > 0 && quiet >= self.timing.idle[n] {
+                if layer.is_open() && budget > 0 && quiet >= idle(timing, hurry, n) {
                     let room = self.repair_room;
                     self.budget.spend(layer.flush(budget, room, &mut set.sums, &mut set.ready));
                 }
                 let budget = self.budget.available();
-                let age = age(&self.timing, &self.rate, layer, n);
+                let age = age(timing, &self.rate, layer, n);
                 if !layer.is_idle() && budget > 0 && layer.oldest() + age <= now {
                     self.budget.spend(layer.close_aged(now - age, budget, &mut set.ready));
                 }
             }
+        }
+        if hurry.is_some() && self.sets.iter().all(CodeSet::is_idle) {
+            self.hurry = None;
         }
     }
 
@@ -249,10 +259,10 @@ impl Encoder {
         for set in &self.sets {
             for (n, layer) in set.layers.iter().enumerate() {
                 if layer.is_holding() {
-                    at(self.last_push + self.timing.idle[0]);
+                    at(self.last_push + idle(&self.timing, self.hurry, 0));
                 }
                 if layer.is_open() && funded {
-                    at(self.last_push + self.timing.idle[n]);
+                    at(self.last_push + idle(&self.timing, self.hurry, n));
                 }
                 if !layer.is_idle() && funded {
                     at(layer.oldest() + age(&self.timing, &self.rate, layer, n));
@@ -260,6 +270,13 @@ impl Encoder {
             }
         }
         next
+    }
+
+    /// Somebody waits for the repairs of what was pushed last: the idle time of the first layer is
+    /// at most `idle` until everything is closed, that of the second at most twice as long, and so
+    /// on.
+    pub fn hurry(&mut self, idle: u64) {
+        self.hurry = Some(self.hurry.map_or(idle, |hurry| hurry.min(idle)));
     }
 
     /// Closes everything, whatever it costs: this channel is about to end.
@@ -301,10 +318,55 @@ impl Encoder {
     }
 }
 
+/// How long the traffic must pause before layer number `n` is closed.
+fn idle(timing: &Timing, hurry: Option<u64>, n: usize) -> u64 {
+    let configured = timing.idle[n.min(MAX_LAYERS - 1)];
+    hurry.map_or(configured, |hurry| configured.min(hurry.saturating_mul(n as u64 + 1)))
+}
+
 /// How long a group of layer number `n` may stay open.
 fn age(timing: &Timing, rate: &RateMeter, layer: &LayerState, n: usize) -> u64 {
     timing.age[n.min(MAX_LAYERS - 1)].unwrap_or_else(|| match rate.per_second() {
         Some(rate) => ((1.5e9 * layer.span() as f64 / rate) as u64).clamp(1, timing.latency),
         None => timing.latency,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn repairs_at(encoder: &mut Encoder, now: u64) -> usize {
+        encoder.poll(now);
+        let mut repairs = 0;
+        while encoder.take_repair().is_some() {
+            repairs += 1;
+        }
+        repairs
+    }
+
+    /// Who waits for repairs gets them sooner, once; the next packet waits as ever.
+    #[test]
+    fn hurry_shortens_the_idle_times_until_all_is_closed() {
+        let code: Code = "20:97,101,103+g1".parse().unwrap();
+        let mut encoder = Encoder::new(&EncoderConfig {
+            sparse: Some(code.short()),
+            timing: Timing::new(&code),
+            max_frame: 100,
+            repair_room: 200,
+            engine: Engine::detect(),
+            code,
+        });
+        encoder.push(0, 0, &[1; 60]);
+        encoder.hurry(MS / 10);
+        for layer in 1..=3 {
+            assert_eq!(encoder.next_deadline(), Some(layer * MS / 10));
+            assert_eq!(repairs_at(&mut encoder, layer * MS / 10 - 1), 0);
+            assert_eq!(repairs_at(&mut encoder, layer * MS / 10), 1);
+        }
+        encoder.push(5 * MS, 0, &[1; 60]);
+        assert_eq!(encoder.next_deadline(), Some(6 * MS));
+    }
 }

@@ -12,11 +12,11 @@ pub struct Timing {
     /// that the copies of a lone packet are spread out in time.
     pub idle: [u64; MAX_LAYERS],
     /// The most that passes from the opening of a group of layer `l` to the departure of its repair,
-    /// guard or not; `None` is 1.5 × the layer's span at the measured rate, but no more than
-    /// `latency`.
+    /// guard or not, as far as `flush_cap` allows. `None` is 1.5 × the layer's span at the measured
+    /// rate, but no more than `latency`; until a rate is measured it is `latency`.
     pub age: [Option<u64>; MAX_LAYERS],
     /// The latency budget: where the code's span takes longer than this at the measured rate, the
-    /// short code takes over.
+    /// short code takes over (from 0.8 times that rate down, and back from 1.25 times it up).
     pub latency: u64,
     /// How many repair packets flushes may cost per source packet.
     pub flush_cap: f64,

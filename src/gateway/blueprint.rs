@@ -223,7 +223,7 @@ impl Blueprint {
         mempool::data_room_for(self.wan_port_mtu().max(self.lan_port_mtu()))
     }
 
-    /// How many mbufs a gateway holds at most: its window, and those in passing.
+    /// How many mbufs a gateway holds at most: its window, repairs that wait, and those in passing.
     pub fn mbufs(&self) -> u32 {
         let held = self.decoder().packets_held() + IN_PASSING + BURST;
         held.min(u32::MAX as usize) as u32

@@ -7,7 +7,7 @@
 //!            +-----------------------------------------+
 //! ```
 //!
-//! * **Does:** moves frames, as DESIGN's data path says; every drop has a counter.
+//! * **Does:** moves frames, as docs/ARCHITECTURE.md follows one; every drop has a counter.
 //! * **Fed by:** the receive queues of the LAN and the WAN port.
 //! * **Feeds:** their transmit queues.
 //! * **Runs on:** a [`worker`] for each core that the configuration names.

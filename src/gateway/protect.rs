@@ -121,7 +121,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         let bypass = self.config.oversize == Oversize::Bypass
             && !link_local
             && mbuf.is_contiguous()
-            && mbuf.len() <= self.config.outer.max_bypassed()
+            && mbuf.len() <= self.config.outer.max_bypassed(ether)
             && ether.ethertype != self.config.outer.ether.ethertype;
         if bypass {
             return Class::Bypass;

@@ -42,7 +42,7 @@ pub struct RecoverConfig {
 
 /// Somebody who wants to know what is delivered, such as the laboratory. `()` does not.
 pub trait Observer: Send {
-    /// Source packet `seq` goes out on the LAN.
+    /// Source packet `seq` is about to go out on the LAN; if the port is full, it is lost there.
     fn delivered(&mut self, now: u64, seq: u64, rebuilt: bool);
 }
 
@@ -85,7 +85,8 @@ enum Origin {
 }
 
 impl<L: Transmit, O: Observer> Delivery<L, O> {
-    fn deliver(&mut self, now: u64, frame: Mbuf, origin: Origin) {
+    /// Sends a frame on, which is source packet `seq` unless it was bypassed.
+    fn deliver(&mut self, now: u64, frame: Mbuf, origin: Origin, seq: u64) {
         let counters = &self.counters;
         let len = frame.len() as u64;
         if !self.lan.push(now, frame) {
@@ -95,8 +96,11 @@ impl<L: Transmit, O: Observer> Delivery<L, O> {
         counters.delivered.add(1);
         counters.delivered_bytes.add(len);
         match origin {
-            Origin::Source => {}
-            Origin::Rebuilt => counters.recovered.add(1),
+            Origin::Source => self.observer.delivered(now, seq, false),
+            Origin::Rebuilt => {
+                counters.recovered.add(1);
+                self.observer.delivered(now, seq, true);
+            }
             Origin::Bypassed => counters.bypassed.add(1),
         }
     }
@@ -107,8 +111,7 @@ impl<L: Transmit, O: Observer> Delivery<L, O> {
             return None;
         };
         let kept = mbuf.keep();
-        self.observer.delivered(now, rebuilt.seq, true);
-        self.deliver(now, mbuf, Origin::Rebuilt);
+        self.deliver(now, mbuf, Origin::Rebuilt, rebuilt.seq);
         Some(kept)
     }
 }
@@ -160,52 +163,48 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         };
         if ether.ethertype.get() != self.config.ethertype {
             if self.config.oversize == Oversize::Bypass && !ether.is_link_local() {
-                self.out.deliver(now, mbuf, Origin::Bypassed);
+                self.out.deliver(now, mbuf, Origin::Bypassed, 0);
             } else {
                 counters.foreign.add(1);
             }
             return;
         }
-        match self.verify(packet) {
+        let (shim, rest) = match Shim::parse(packet) {
+            Ok(parsed) => parsed,
+            Err(bad) => return self.reason(bad).add(1),
+        };
+        if shim.channel != self.config.channel {
+            return counters.unknown_channel.add(1);
+        }
+        match self.verify(&shim, rest) {
             Err(bad) => self.reason(bad).add(1),
-            Ok((shim, _)) if shim.channel != self.config.channel => {
-                counters.unknown_channel.add(1);
-            }
-            Ok((shim, repair)) => {
-                if !self.is_present(now, &shim) {
-                    return;
-                }
-                match repair {
-                    None => self.take_source(now, &shim, mbuf),
-                    Some(header) => self.take_repair(&shim, header, &mbuf),
-                }
-            }
+            Ok(_) if !self.is_present(now, &shim) => {}
+            Ok(None) => self.take_source(now, &shim, mbuf),
+            Ok(Some(header)) => self.take_repair(&shim, header, &mbuf),
         }
     }
 
-    /// Parses a packet and verifies its check. A source packet has no further header.
-    fn verify(&self, packet: &[u8]) -> Result<(Shim, Option<RepairHeader>), Bad> {
-        let (shim, rest) = Shim::parse(packet)?;
+    /// Verifies the check of a packet, and parses the header that only a repair packet has.
+    fn verify(&self, shim: &Shim, rest: &[u8]) -> Result<Option<RepairHeader>, Bad> {
         if shim.integrity != self.config.integrity {
             return Err(Bad::Integrity);
         }
         let checked = self.config.integrity == Integrity::Check;
-        // The keys at hand are those of the channel's present epoch.
-        let present =
-            self.inbound.epoch() == Some(shim.epoch) && shim.channel == self.config.channel;
+        // The keys at hand are those of the present epoch.
+        let present = self.inbound.epoch() == Some(shim.epoch);
         match shim.kind {
             Kind::Source => {
                 let fresh = || checked.then(|| source_key(shim.channel, shim.epoch));
                 let key = if present { self.source_key } else { fresh() };
                 let frame = shim.frame(rest)?;
                 let right = key.is_none_or(|key| key.check(shim.seq, frame) == shim.check);
-                if right { Ok((shim, None)) } else { Err(Bad::Check) }
+                if right { Ok(None) } else { Err(Bad::Check) }
             }
             Kind::Repair => {
                 let fresh = || checked.then(|| repair_key(shim.channel, shim.epoch));
                 let key = if present { self.repair_key } else { fresh() };
-                let (header, _) = RepairHeader::parse(&shim, rest, key)?;
-                Ok((shim, Some(header)))
+                let (header, _) = RepairHeader::parse(shim, rest, key)?;
+                Ok(Some(header))
             }
         }
     }
@@ -251,8 +250,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 debug_assert!(cut && mbuf.len() >= usize::from(shim.length));
                 mbuf.truncate(usize::from(shim.length));
                 self.sources.push((seq, shim.check, mbuf.keep()));
-                self.out.observer.delivered(now, seq, false);
-                self.out.deliver(now, mbuf, Origin::Source);
+                self.out.deliver(now, mbuf, Origin::Source, seq);
             }
             Admission::Duplicate => counters.duplicates_suppressed.add(1),
             Admission::TooOld => counters.too_old.add(1),

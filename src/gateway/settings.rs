@@ -77,8 +77,10 @@ impl Outer {
         usize::from(self.mtu).saturating_sub(REPAIR_LEN)
     }
 
-    /// The longest LAN frame that crosses as it is.
-    pub fn max_bypassed(&self) -> usize {
-        usize::from(self.mtu) + OUTER_LEN
+    /// The longest LAN frame with this header that crosses as it is. An MTU does not count a VLAN
+    /// tag.
+    pub fn max_bypassed(&self, ether: &Ether) -> usize {
+        let tag = if ether.is_tagged() { 4 } else { 0 };
+        usize::from(self.mtu) + OUTER_LEN + tag
     }
 }

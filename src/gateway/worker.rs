@@ -3,7 +3,7 @@
 //! * **Does:** read the clock once a turn, poll each room, rest when there was nothing to do.
 //! * **Fed by:** control, through a channel that it looks at between turns.
 //! * **Feeds:** its rooms, with the time.
-//! * **Runs on:** its own thread, which it pins and registers with DPDK.
+//! * **Runs on:** its own thread, which whoever starts it has pinned and registered with DPDK.
 //! * **Must not:** share anything that another worker writes.
 
 use std::thread;
@@ -34,7 +34,7 @@ pub enum Idle {
 
 /// How many turns without work pass before a worker rests.
 const PATIENCE: u32 = 64;
-/// How long it rests: short beside any idle time or guard, long beside a turn.
+/// How long it rests: short beside the usual idle times of a code, long beside a turn.
 const NAP: Duration = Duration::from_micros(50);
 /// How many turns a stopping worker tries to hand over what its ports have not yet taken.
 const FINAL_TURNS: u32 = 1000;
@@ -80,9 +80,11 @@ impl Worker<'_> {
                 done &= room.finish(now);
             }
             if done {
-                break;
+                return;
             }
+            thread::sleep(NAP);
         }
+        log::warn!("packets are left that a port did not take; they are lost");
     }
 
     fn must_stop(&self) -> bool {

@@ -62,7 +62,8 @@ impl Times {
 struct Sent {
     /// When it was sent, which in virtual time is when it arrived on the LAN.
     at: u64,
-    /// When it leaves the WAN, or would have, had it not been lost.
+    /// When it leaves the WAN, or would have, had it not been lost; when it was sent, if it never
+    /// got onto the wire (queue full, over the MTU).
     exit: u64,
     /// How many repairs that cover it have been sent.
     level: u8,
@@ -83,7 +84,8 @@ pub struct Measurements {
     pub repair_lost: u64,
     /// Source packets that were delivered.
     pub source_delivered: u64,
-    /// From the time at which a lost packet would have arrived to its delivery.
+    /// Of rebuilt packets: from when they would have arrived to their delivery; from their sending,
+    /// for those that never got onto the wire.
     pub recovery_delay: Times,
     /// From a packet's arrival to the departure of each of its repairs.
     pub repair_departure: Times,

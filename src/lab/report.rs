@@ -52,7 +52,8 @@ pub struct Report {
     /// Frames out on east's LAN that were never sent, or sent fewer times, by their content. Must
     /// be 0.
     pub mismatched: u64,
-    /// From when a lost packet would have arrived to its delivery.
+    /// Of rebuilt packets: from when they would have arrived to their delivery; from their sending,
+    /// for those that never got onto the wire (queue full, over the MTU).
     pub recovery_delay_ns: Percentiles,
     /// From a packet's arrival on the LAN to the departure of each of its repairs.
     pub repair_departure_ns: Percentiles,
@@ -127,12 +128,12 @@ fn times(times: &Percentiles) -> String {
     format!("median {}, 99 % {}, maximum {}", rounded(p50), rounded(p99), rounded(max))
 }
 
-/// A time to three digits or so.
+/// A time for reading, not for reckoning.
 fn rounded(ns: u64) -> String {
     match ns {
-        0..10_000 => format!("{ns} ns"),
-        10_000..10_000_000 => format!("{:.1} us", ns as f64 / 1e3),
-        10_000_000..10_000_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
-        _ => format!("{:.1} s", ns as f64 / 1e9),
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{:.1} us", ns as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
+        _ => format!("{:.2} s", ns as f64 / 1e9),
     }
 }

@@ -37,6 +37,11 @@ impl Ether {
         Ether::ref_from_prefix(frame).ok()
     }
 
+    /// Whether a VLAN tag follows (IEEE 802.1Q, table 9-1): a customer's or a service provider's.
+    pub fn is_tagged(&self) -> bool {
+        matches!(self.ethertype.get(), 0x8100 | 0x88A8)
+    }
+
     /// Whether the frame is for a bridge itself and must not be forwarded: 01-80-C2-00-00-00 to -0F
     /// (IEEE 802.1Q, table 8-1), such as spanning tree, pause, LACP and LLDP.
     pub fn is_link_local(&self) -> bool {

@@ -20,9 +20,11 @@
 //!  +---------------------------------------------------------------+
 //! ```
 //!
-//! The members are base, base + stride, …, `count` of them; each further run likewise. `F` says that
-//! a flush cut the group short. The packet's own check, in the shim, covers everything behind it under
-//! the sequence number; kind, channel and epoch are in its key, and the length decides where it ends.
+//! The members are base, base + stride, …, `count` of them; each further run likewise. `F`
+//! (flushed) says that the repair left before its time: its group or its guard was cut short by an
+//! idle time, an age or a final flush. The shim's length is that of the XOR alone. The packet's own
+//! check, in the shim, covers everything behind it, up to the end of the XOR, under the sequence
+//! number; kind, channel and epoch are in its key.
 
 use arrayvec::ArrayVec;
 use zerocopy::byteorder::network_endian::{U16, U32, U64};
@@ -68,7 +70,7 @@ pub struct RepairHeader {
     pub layer: u8,
     /// Which code of this channel it belongs to.
     pub code_id: u8,
-    /// A flush cut its group short.
+    /// Its group or its guard was cut short.
     pub flushed: bool,
     /// XOR of the members' lengths.
     pub lengths: u16,

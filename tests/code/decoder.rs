@@ -1,11 +1,16 @@
 //! The fast decoder against the oracle.
 
 use std::collections::BTreeSet;
+use std::rc::{Rc, Weak};
 
-use maelstrom::fec::Members;
+use maelstrom::fec::decoder::{Admission, RepairIn};
+use maelstrom::fec::xor::Engine;
+use maelstrom::fec::{Decoder, DecoderConfig};
 use proptest::prelude::*;
 
-use crate::channel::{How, Packet, Random, Receiver, Sender, code, frame_of};
+use crate::channel::{
+    How, MAX_FRAME, Packet, Random, Receiver, Repair, Sender, code, frame_of, key,
+};
 use crate::oracle::recoverable;
 use crate::scenario::any_scenario;
 
@@ -58,6 +63,8 @@ proptest! {
         let delivered = deliver_all(&mut receiver, &bursts, || random.hit(memory));
         let possible = recoverable(bursts.iter().flatten());
         prop_assert!(delivered.is_subset(&possible));
+        // Nothing was corrupt: what is refused was summed up from the wrong packets.
+        prop_assert_eq!(receiver.decoder.refused(), 0);
     }
 }
 
@@ -91,40 +98,123 @@ fn starts_in_the_middle_of_a_stream() {
     assert!((3000..5000).all(|seq| delivered.contains(&seq)));
 }
 
-/// A stream that jumps ahead goes on there, and repairs of what was delivered before bring
-/// nothing twice.
+/// A stream that jumps ahead goes on there, and what was delivered before it is not delivered
+/// again, though the window reaches back that far.
 #[test]
 fn a_jump_loses_what_lies_between_and_nothing_else() {
     let mut sender = Sender::new(&code("8:5,7+g1"));
     let mut wire = Vec::new();
     sender.send(4000, &mut wire);
-    sender.flush(&mut wire);
     let mut delivered = BTreeSet::new();
-    let mut receiver = Receiver::new(512);
-    let mut jumped = false;
-    for packet in wire {
-        let (first, last) = match &packet {
-            Packet::Source { seq, .. } => (*seq, *seq),
-            Packet::Repair(repair) => {
-                let members: &Members = &repair.content.members;
-                (members.first(), members.last())
+    let mut receiver = Receiver::new(2048);
+    let mut deliver = |seq, frame: &[u8], _| {
+        assert_eq!(frame, &*frame_of(seq));
+        assert!(delivered.insert(seq), "{seq} was delivered before");
+        true
+    };
+    let reach = |packet: &Packet| match packet {
+        Packet::Source { seq, .. } => (*seq, *seq),
+        Packet::Repair(Repair { content, .. }) => (content.members.first(), content.members.last()),
+    };
+    let is_lost = |packet: &Packet| matches!(packet, Packet::Source { seq, .. } if seq % 16 == 5);
+    let (before, behind): (Vec<_>, Vec<_>) = wire
+        .into_iter()
+        .filter(|packet| !is_lost(packet) && !(1000..2500).contains(&reach(packet).1))
+        .partition(|packet| reach(packet).1 < 1000);
+    let last = before[before.len() - 50..].to_vec();
+    receiver.burst(before, &mut deliver);
+    assert_eq!(receiver.decoder.admit(2500), Admission::Jump);
+    receiver.decoder.jump_to(2500);
+    receiver.burst(last, &mut deliver);
+    receiver.burst(behind, &mut deliver);
+    // The first groups behind the jump lost members to it, and the last ones are not complete.
+    assert!((0..900).chain(2600..3900).all(|seq| delivered.contains(&seq)));
+}
+
+/// A jump may be confirmed late, when the stream has passed where it was said to go: the window never
+/// goes back to what it has forgotten.
+#[test]
+fn a_jump_never_goes_back() {
+    let mut sender = Sender::new(&code("2:1"));
+    let mut wire = Vec::new();
+    sender.send(300, &mut wire);
+    let mut receiver = Receiver::new(64);
+    let mut delivered = BTreeSet::new();
+    let mut deliver = |seq, _: &[u8], _| delivered.insert(seq);
+    receiver.burst(wire.clone(), &mut deliver);
+    let count = delivered.len();
+    assert!(count > 200);
+    receiver.decoder.jump_to(10);
+    let mut twice = 0;
+    receiver.burst(wire, |seq, _: &[u8], _| {
+        twice += u32::from(!delivered.insert(seq));
+        true
+    });
+    assert_eq!(twice, 0);
+}
+
+/// What can't be repaired any more is let go: behind a bad stretch, the decoder holds the packets
+/// of its window and no repairs.
+#[test]
+fn holds_no_more_than_its_window_once_losses_have_passed() {
+    let mut random = Random::new(1);
+    let config = DecoderConfig {
+        window: 1024,
+        max_frame: MAX_FRAME,
+        check: Some(key()),
+        engine: Engine::detect(),
+    };
+    let mut decoder = Decoder::<Rc<[u8]>>::new(&config);
+    let mut sender = Sender::new(&code("8:5,7,9+g1"));
+    let mut held: Vec<Weak<[u8]>> = Vec::new();
+    let mut wire = Vec::new();
+    for n in 0..9000 {
+        sender.send(1, &mut wire);
+        for packet in wire.drain(..) {
+            if n < 3000 && random.hit(0.4) {
+                continue;
             }
-        };
-        if (1000..3000).contains(&last) || last % 16 == 5 && first == last {
-            continue;
+            let mut hold = |bytes: &[u8]| {
+                let bytes: Rc<[u8]> = bytes.into();
+                held.push(Rc::downgrade(&bytes));
+                bytes
+            };
+            match packet {
+                Packet::Source { seq, check, frame } => {
+                    assert_eq!(decoder.admit(seq), Admission::New);
+                    let frame = hold(&frame);
+                    decoder.keep(seq, check, frame, |rebuilt| Some(hold(rebuilt.frame)));
+                }
+                Packet::Repair(repair) => {
+                    let RepairIn { members, lengths, checks, payload } = repair.content;
+                    let payload = hold(&payload);
+                    let repair = RepairIn { members, lengths, checks, payload };
+                    decoder.repair(repair, |rebuilt| Some(hold(rebuilt.frame)));
+                }
+            }
         }
-        if first >= 3000 && !jumped {
-            receiver.decoder.jump_to(first);
-            jumped = true;
-        } else if last >= 3000 && !jumped {
-            continue;
+        if n % 500 == 0 {
+            held.retain(|frame| frame.strong_count() > 0);
+            assert!(held.len() <= config.packets_held());
         }
-        receiver.burst([packet], |seq, frame, _| {
-            assert_eq!(frame, &*frame_of(seq));
-            delivered.insert(seq)
-        });
     }
-    assert!(jumped);
-    // Behind the jump too, single losses are rebuilt; the first groups lost members to it.
-    assert!((0..900).chain(3100..4000).all(|seq| delivered.contains(&seq)));
+    held.retain(|frame| frame.strong_count() > 0);
+    assert_eq!(held.len(), 1024);
+}
+
+/// A repair that made way for a newer one leaves no trace in it.
+#[test]
+fn what_an_evicted_repair_waited_for_says_nothing_about_its_successor() {
+    let mut sender = Sender::new(&code("2:1"));
+    let mut wire = Vec::new();
+    sender.send(4, &mut wire);
+    let [zero, _, first, two, _, second] = &wire[..] else { panic!("{wire:?}") };
+    // The smallest window has room for 32 repairs.
+    let mut bursts = vec![vec![first.clone()]];
+    bursts.extend(vec![vec![second.clone()]; 32]);
+    bursts.extend([vec![zero.clone()], vec![two.clone()]]);
+    let mut receiver = Receiver::new(64);
+    let delivered = deliver_all(&mut receiver, &bursts, || true);
+    assert_eq!(delivered, BTreeSet::from([0, 2, 3]));
+    assert_eq!((receiver.decoder.evicted(), receiver.decoder.refused()), (1, 0));
 }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use maelstrom::fec::{Code, Timing};
+use maelstrom::fec::xor::Engine;
+use maelstrom::fec::{Code, Encoder, EncoderConfig, Timing};
+use maelstrom::wire::repair::{REPAIR_LEN, emit, packet_len};
+use maelstrom::wire::{RepairHeader, Shim};
 use proptest::prelude::*;
 
-use crate::channel::{MAX_FRAME, Packet, Random, Repair, Sender, code, key};
+use crate::channel::{MAX_FRAME, Packet, Random, Repair, Sender, code, frame_of, key};
 use crate::naive::{assert_is_xor, fills, groups, leaving};
 use crate::scenario::any_code;
 
@@ -180,4 +183,52 @@ fn refuses_frames_that_are_too_long_without_numbering_them() {
     let mut sender = Sender::new(&code("8:1"));
     assert_eq!(sender.encoder.push(0, 0, &[0; MAX_FRAME + 1]), None);
     assert_eq!(sender.encoder.push(0, key().check(0, &[1]), &[1]), Some(0));
+}
+
+/// Whatever room a repair packet has beside the longest frame, a flush fits into it, is read back
+/// from it, and covers everything.
+#[test]
+fn flushed_repairs_fit_into_their_packets() {
+    let rooms = [16, 17, 22, 27, 28, 40, 100, 300];
+    let codes = ["20:97,101,103+g1", "120:100,101,103", "1024:40,41,43"];
+    for (room, text) in rooms.into_iter().flat_map(|room| codes.map(|text| (room, text))) {
+        for packets in [1, 2, 7, 33, 40, 50, 97, 150, 500, 30_000] {
+            let code = code(text);
+            // So little that a pause's flush merges as much as it can.
+            let timing = Timing { flush_cap: 0.001, ..Timing::new(&code) };
+            let engine = Engine::detect();
+            let config = EncoderConfig {
+                code,
+                sparse: None,
+                timing,
+                max_frame: MAX_FRAME,
+                repair_room: room,
+                engine,
+            };
+            let mut encoder = Encoder::new(&config);
+            let mut covered = vec![0; packets];
+            let mut take = |encoder: &mut Encoder| {
+                while let Some(repair) = encoder.take_repair() {
+                    let mut packet = vec![0; packet_len(&repair)];
+                    assert!(packet.len() <= REPAIR_LEN + room, "{room} {packets}");
+                    emit(&repair, 3, 7, None, &mut packet);
+                    let (shim, rest) = Shim::parse(&packet).expect("a shim");
+                    let (header, bytes) = RepairHeader::parse(&shim, rest, None).expect("a repair");
+                    assert_eq!((&header.members, bytes), (&repair.members, repair.bytes));
+                    repair.members.iter().for_each(|seq| covered[seq as usize] += 1);
+                }
+            };
+            for seq in 0..packets as u64 {
+                let frame = frame_of(seq);
+                encoder.push(0, key().check(seq, &frame), &frame);
+                take(&mut encoder);
+            }
+            if room % 2 == 0 {
+                encoder.poll(100_000_000);
+            }
+            encoder.flush();
+            take(&mut encoder);
+            assert!(covered.iter().all(|&times| times == 3), "{room} {packets}");
+        }
+    }
 }

@@ -39,22 +39,25 @@ fn a_lone_packet_gets_a_copy_a_layer_spread_out_in_time() {
     }
 }
 
-/// Trains of 2 to 60 packets: every packet is in every layer, and a train costs about twice the
-/// code's usual overhead, which for short ones is rounded up to whole repairs.
+/// A train, however long: every packet is in every layer, and what its end left open costs about
+/// twice the code's usual overhead, rounded up to whole repairs.
 #[test]
-fn a_train_costs_about_twice_the_overhead() {
+fn the_end_of_a_train_costs_about_twice_the_overhead() {
     let (code, _, timing) = long();
-    for n in 1..=200u64 {
+    for n in (1..=200u64).chain([500, 1000, 2000, 2500, 3000]) {
         let arrivals: Vec<u64> = (0..n).map(|k| 5 * MS + k * 10 * US).collect();
         let sent = run(&code, None, &timing, &arrivals, Polling::AtDeadlines);
         for layer in 0..3u8 {
             let longest = sent.waits_of(layer).into_iter().max();
             assert!(longest <= Some(n * 10 * US + (u64::from(layer) + 1) * MS), "{n}: {longest:?}");
+            let of_layer = || sent.repairs.iter().filter(|(_, repair)| repair.layer == layer);
+            let flushes = of_layer().filter(|(_, repair)| !is_filled(&code, repair));
+            let flushed: usize =
+                flushes.clone().map(|(_, repair)| repair.content.members.len()).sum();
+            // Groups of r/2 = 10, and one more for each number of the layer; no more than packets.
+            let most = (flushed.div_ceil(10) + usize::from(layer)).min(flushed);
+            assert!(flushes.count() <= most, "{n}: layer {layer}, {flushed} packets");
         }
-        // Groups of r/2 = 10, one more for each number of the layer; and what had been filled.
-        let filled = sent.repairs.iter().filter(|(_, r)| is_filled(&code, r)).count() as u64;
-        let most = 3 * n.div_ceil(10) + 3 + filled;
-        assert!(sent.repairs.len() as u64 <= most.min(3 * n), "{n}: {}", sent.repairs.len());
     }
 }
 
@@ -69,6 +72,19 @@ fn flush_repairs(codes: [&Code; 2], sent: &Timeline) -> usize {
     let is_flush =
         |(_, repair): &&(u64, Repair)| !is_filled(codes[usize::from(repair.code_id)], repair);
     sent.repairs.iter().filter(is_flush).count()
+}
+
+/// Each is the XOR of its members, and one that no flush has cut short leaves when its guard has
+/// passed.
+fn assert_repairs_are_right(codes: [&Code; 2], sent: &Timeline) {
+    for (at, repair) in &sent.repairs {
+        assert_is_xor(repair);
+        if !repair.flushed {
+            let code = codes[usize::from(repair.code_id)];
+            let guard = code.guard(code.layers()[usize::from(repair.layer)]);
+            assert_eq!(*at, sent.pushed[(repair.content.members.last() + guard) as usize]);
+        }
+    }
 }
 
 /// Traffic of any density.
@@ -93,7 +109,7 @@ proptest! {
         let sparse = with_short.then_some(&short);
         let sent = run(&code, sparse, &timing, &arrivals, Polling::AtDeadlines);
         prop_assert_eq!(sent.shed, 0);
-        sent.repairs.iter().for_each(|(_, repair)| assert_is_xor(repair));
+        assert_repairs_are_right([&code, &short], &sent);
         for layer in 0..code.layers().len() {
             for wait in sent.waits_of(layer as u8) {
                 prop_assert!(wait <= timing.latency.max(timing.idle[layer]), "{} of layer {}", wait, layer);
@@ -167,6 +183,46 @@ fn a_change_of_code_loses_no_coverage() {
     assert_eq!(sent.shed, 0);
 }
 
+/// Traffic that changes faster than groups are filled: a code that is left fills up the groups that
+/// it has open, and goes on with them when it comes back.
+#[test]
+fn codes_that_alternate_quickly_do_not_mix_up_their_groups() {
+    let (code, short, mut timing) = long();
+    timing.age = [Some(500 * MS); 8];
+    let mut arrivals = Vec::new();
+    let mut now = 5 * MS;
+    for _ in 0..10 {
+        // 200,000 packets/s for 20 ms, then 1,250 for 80 ms.
+        for (gap, packets) in [(5 * US, 4000), (800 * US, 100)] {
+            for _ in 0..packets {
+                now += gap;
+                arrivals.push(now);
+            }
+        }
+    }
+    let sent = run(&code, Some(&short), &timing, &arrivals, Polling::AtDeadlines);
+    assert_repairs_are_right([&code, &short], &sent);
+    (0..3).for_each(|layer| drop(sent.waits_of(layer)));
+    let mut codes_of = vec![[0; 2]; arrivals.len()];
+    for (_, repair) in &sent.repairs {
+        let members = repair.content.members.iter();
+        members.for_each(|seq| codes_of[seq as usize][usize::from(repair.code_id)] += 1);
+    }
+    let both = codes_of.iter().filter(|codes| codes[0] > 0 && codes[1] == 3).count();
+    assert!(both > 500, "{both} packets in groups of both codes");
+    assert!(codes_of[1000..].iter().any(|codes| codes == &[3, 0]));
+}
+
+/// Nothing is open in a layer whose groups have one packet, and still the guard ends with the age.
+#[test]
+fn a_guard_ends_with_the_age() {
+    let code = code("1:30+g3");
+    let timing = Timing::new(&code);
+    let arrivals: Vec<u64> = (1..500).map(|n| n * 900 * US).collect();
+    let sent = run(&code, None, &timing, &arrivals, Polling::AtDeadlines);
+    assert!(sent.waits_of(0).into_iter().all(|wait| wait <= timing.latency));
+}
+
 /// What is pushed in bursts of 32 at the same time, at a rate that the code is made for, is never
 /// flushed: dense traffic pays the code's overhead and no more.
 #[test]
@@ -176,7 +232,9 @@ fn dense_traffic_pays_the_codes_overhead() {
     let mut wire = Vec::new();
     for burst in 0..20_000u64 {
         let now = burst * 32 * US;
-        (0..32).for_each(|_| drop(sender.push(now, &mut wire)));
+        for _ in 0..32 {
+            sender.push(now, &mut wire);
+        }
         sender.encoder.poll(now);
         sender.take(&mut wire);
     }

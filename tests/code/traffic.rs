@@ -77,17 +77,6 @@ impl Timeline {
         }));
     }
 
-    /// For each packet the times from its sending to its repairs, ascending.
-    pub fn waits(&self) -> Vec<Vec<u64>> {
-        let mut waits = vec![Vec::new(); self.pushed.len()];
-        for (at, repair) in &self.repairs {
-            for seq in repair.content.members.iter() {
-                waits[seq as usize].push(at - self.pushed[seq as usize]);
-            }
-        }
-        waits
-    }
-
     /// For each packet the time from its sending to its first repair of `layer`. It has one, or one
     /// of each code while these change: a code that is left fills up the groups that it has open.
     pub fn waits_of(&self, layer: u8) -> Vec<u64> {

@@ -1,6 +1,6 @@
 //! XOR of one buffer into another, by the widest instructions that this CPU has.
 //!
-//! One file an instruction set; [`portable`] is the oracle of the others, and what every CPU can
+//! One file an instruction set; `portable` is the oracle of the others, and what every CPU can
 //! run. The choice is made once, by [`Engine::detect`], and carried by whoever XORs.
 
 mod portable;
