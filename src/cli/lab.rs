@@ -91,7 +91,8 @@ fn pps(text: &str) -> Result<f64, String> {
 }
 
 impl LabArguments {
-    /// No two of the files are one: the last that is written would replace the others.
+    /// Outputs can be files, and no two files are one: the last that is written would replace the
+    /// others.
     fn check_files(&self) -> Result<(), String> {
         let drop_list = match &self.link.loss {
             LossModel::Drop { file, .. } => Some(file),
@@ -111,6 +112,12 @@ impl LabArguments {
             if let Some((other, _)) = seen.iter().find(|(_, seen)| *seen == real) {
                 let path = path.display();
                 return Err(format!("{flag} {path}: is the file of {other} too; expected another"));
+            }
+            // To rename a file over /dev/null would replace it.
+            let output = !matches!(flag, "--input" | "--loss drop:");
+            if output && real.exists() && !real.is_file() {
+                let problem = "is a directory or a device; expected a regular file";
+                return Err(format!("{flag} {}: {problem}", path.display()));
             }
             seen.push((flag, real));
         }
@@ -194,12 +201,8 @@ struct ReportFile {
 
 impl ReportFile {
     fn create(path: &Path) -> Result<ReportFile, String> {
-        // A link means what it points to; and to rename over /dev/null would replace it.
+        // A link means what it points to.
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        if real.exists() && !real.is_file() {
-            let problem = "is a directory or a device; expected a regular file";
-            return Err(format!("--report {}: {problem}", path.display()));
-        }
         let path = real.as_path();
         let parent = path.parent().filter(|parent| *parent != Path::new(""));
         // What the umask leaves of it: a report is no secret.
