@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Outcome;
+use super::{Outcome, print};
 use crate::lab::compare::compare;
 
 #[derive(Args)]
@@ -23,9 +23,9 @@ pub(super) struct CompareArguments {
 pub(super) fn run(arguments: &CompareArguments) -> Outcome {
     let comparison = compare(&arguments.sent, &arguments.received)?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&comparison)?);
+        print(serde_json::to_string_pretty(&comparison)?)?;
     } else {
-        println!("{comparison}");
+        print(&comparison)?;
     }
     Ok(ExitCode::from(u8::from(comparison.foreign > 0)))
 }

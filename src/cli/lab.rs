@@ -4,22 +4,27 @@ use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::Outcome;
 use super::link::LinkArguments;
+use super::{Outcome, print};
 use crate::config::Sparse;
 use crate::fec::{Code, Timing};
 use crate::gateway::{Blueprint, LinkLocal, Oversize, Side};
 use crate::lab::arrivals::Pace;
+use crate::lab::loss::LossModel;
 use crate::lab::report::Report;
 use crate::lab::simulate::{Experiment, simulate};
-use crate::units::{parse_rate, parse_size, parse_time};
+use crate::units::{parse_rate, parse_size, parse_time, show_time};
 use crate::wire::shim::Integrity;
 
 #[derive(Args)]
+#[command(allow_negative_numbers = true)]
 pub(super) struct LabArguments {
     /// What west's LAN brings: a classic pcap of Ethernet frames
     #[arg(long)]
@@ -86,11 +91,48 @@ fn pps(text: &str) -> Result<f64, String> {
 }
 
 impl LabArguments {
+    /// Outputs can be files, and no two files are one: the last that is written would replace the
+    /// others.
+    fn check_files(&self) -> Result<(), String> {
+        let drop_list = match &self.link.loss {
+            LossModel::Drop { file, .. } => Some(file),
+            _ => None,
+        };
+        let files = [
+            ("--input", Some(&self.input)),
+            ("--loss drop:", drop_list),
+            ("--output", Some(&self.output)),
+            ("--wan-pcap", self.wan_pcap.as_ref()),
+            ("--report", self.report.as_ref()),
+        ];
+        let named = files.into_iter().filter_map(|(flag, path)| Some((flag, path?)));
+        let mut seen: Vec<(&str, PathBuf)> = Vec::new();
+        for (flag, path) in named {
+            let real = identity(path);
+            if let Some((other, _)) = seen.iter().find(|(_, seen)| *seen == real) {
+                let path = path.display();
+                return Err(format!("{flag} {path}: is the file of {other} too; expected another"));
+            }
+            // To rename a file over /dev/null would replace it.
+            let output = !matches!(flag, "--input" | "--loss drop:");
+            if output && real.exists() && !real.is_file() {
+                let problem = "is a directory or a device; expected a regular file";
+                return Err(format!("{flag} {}: {problem}", path.display()));
+            }
+            seen.push((flag, real));
+        }
+        Ok(())
+    }
+
     fn experiment(&self) -> Result<Experiment, String> {
         let mut timing = Timing::with_idle(&self.code, self.idle);
         timing.latency = self.latency;
         if self.idle == 0 || self.latency < self.idle {
-            return Err("--idle: expected more than 0 and no more than --latency".to_owned());
+            return Err(format!(
+                "--idle {}: expected more than 0, and no more than the {} of --latency",
+                show_time(self.idle),
+                show_time(self.latency)
+            ));
         }
         Ok(Experiment {
             input: self.input.clone(),
@@ -119,6 +161,7 @@ impl LabArguments {
 
 pub(super) fn run(arguments: &LabArguments) -> Outcome {
     let experiment = arguments.experiment()?;
+    arguments.check_files()?;
     let progress = match std::io::stderr().is_terminal() {
         true => ProgressBar::no_length().with_style(ProgressStyle::with_template(
             "{bar:40} {human_pos} of {human_len} frames, {eta} left",
@@ -127,12 +170,27 @@ pub(super) fn run(arguments: &LabArguments) -> Outcome {
     };
     // The report's file is made first: a run of minutes must not end in a full report and no place.
     let report_file = arguments.report.as_deref().map(ReportFile::create).transpose()?;
-    let report = simulate(&experiment, &progress)?;
-    println!("{report}");
+    // A run that is interrupted takes its temporary files with it.
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let report = simulate(&experiment, &progress, &stop)?;
     if let Some(file) = report_file {
         file.write(&report)?;
     }
+    print(&report)?;
     Ok(ExitCode::from(u8::from(report.mismatched > 0)))
+}
+
+/// What a path that may not exist yet will be, once links are followed.
+fn identity(path: &Path) -> PathBuf {
+    let in_parent = || {
+        let parent = path.parent().filter(|parent| *parent != Path::new(""));
+        let parent = parent.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        Some(parent.join(path.file_name()?))
+    };
+    path.canonicalize().ok().or_else(in_parent).unwrap_or_else(|| path.to_owned())
 }
 
 /// A file that appears when it is whole.
@@ -143,13 +201,16 @@ struct ReportFile {
 
 impl ReportFile {
     fn create(path: &Path) -> Result<ReportFile, String> {
+        // A link means what it points to.
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = real.as_path();
         let parent = path.parent().filter(|parent| *parent != Path::new(""));
         // What the umask leaves of it: a report is no secret.
         let mode = std::fs::Permissions::from_mode(0o666);
         let file = tempfile::Builder::new()
             .permissions(mode)
             .tempfile_in(parent.unwrap_or(Path::new(".")))
-            .map_err(|error| format!("--report {}: can't write there: {error}", path.display()))?;
+            .map_err(|error| format!("--report {}: can't write there: {error}; expected a directory that you may write to", path.display()))?;
         Ok(ReportFile { path: path.to_owned(), file })
     }
 

@@ -14,7 +14,7 @@ pub(super) struct LinkArguments {
     #[arg(long, default_value = "unlimited", value_parser = Rate::from_str)]
     wan_rate: Rate,
     /// How many packets wait for a WAN that is busy before further ones are dropped
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = whole::<usize>)]
     queue: usize,
     /// MTU of the WAN, in bytes
     #[arg(long, default_value_t = 9000)]
@@ -25,18 +25,18 @@ pub(super) struct LinkArguments {
     /// What is lost: none, iid:RATE, ge:RATE,MEANBURST, drop:FILE (a wire packet index per line),
     /// burst:START,LENGTH
     #[arg(long, default_value = "none", value_parser = LossModel::from_str)]
-    loss: LossModel,
+    pub(super) loss: LossModel,
     /// With this probability a packet lets this many others go first, e.g. 0.001,5
     #[arg(long, value_name = "PROBABILITY,PACKETS", value_parser = reorder)]
     reorder: Option<(f64, u32)>,
     /// Probability that a packet comes twice
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = probability)]
     duplicate: f64,
     /// Probability that a packet is damaged
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = probability)]
     corrupt: f64,
     /// Decides everything that chance decides
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = whole::<u64>)]
     seed: u64,
 }
 
@@ -57,6 +57,14 @@ fn reorder(text: &str) -> Result<(f64, u32), String> {
     parts.ok_or_else(|| {
         format!("expected a probability and a number of packets, e.g. 0.001,5; got {text}")
     })
+}
+
+fn whole<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|_| "expected a whole number, 0 or more")
+}
+
+fn probability(text: &str) -> Result<f64, &'static str> {
+    text.parse().map_err(|_| "expected a probability, 0 to 1, e.g. 0.001")
 }
 
 impl LinkArguments {

@@ -17,14 +17,16 @@ mod service;
 mod wan;
 
 use std::error::Error;
-use std::io::Write;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand};
 use clap::{Parser, Subcommand};
 
 /// A pair of network gateways that repair a lossy WAN link.
 #[derive(Parser)]
-#[command(name = "maelstrom", version, max_term_width = 100)]
+#[command(name = "maelstrom", version, max_term_width = 100, arg_required_else_help = false)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -68,10 +70,22 @@ pub fn main() -> ExitCode {
         Command::Compare(arguments) => compare::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
-        // A reader of standard error that is gone can't be told.
-        let _ = writeln!(std::io::stderr(), "error: {error}");
+        // One line, whatever a file's name holds. A reader of standard error that is gone can't be
+        // told.
+        let line = error.to_string().replace('\n', "\\n");
+        let _ = writeln!(std::io::stderr(), "error: {line}");
         ExitCode::from(BAD_INPUT)
     })
+}
+
+/// Prints a result to standard output. A reader that has gone, as `head` does, has what it wanted.
+fn print(text: impl Display) -> Result<(), String> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}; expected a place with room for a few lines"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Help and version as clap prints them; what is wrong with the arguments in one line.
@@ -80,7 +94,13 @@ fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let text = error.to_string();
+    let text = match error.kind() {
+        // clap would print all of the help.
+        DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand => {
+            "error: no subcommand; expected run, wan, lab or compare".to_owned()
+        }
+        _ => error.to_string(),
+    };
     // The first paragraph says what is wrong; the rest is about usage.
     let what: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let _ = writeln!(std::io::stderr(), "{}; see --help", what.join(" "));

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 
 use super::Outcome;
-use super::service::{Service, Station, open_port, print_counters, print_port};
+use super::service::{Service, Station, open_port, print_counters, print_port, quietly};
 use crate::config::{Config, RoomName};
 use crate::dpdk::{Eal, EalConfig, Mempool};
 use crate::gateway::blueprint::mib;
@@ -28,12 +28,13 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let blueprint = config.blueprint();
     let service = Service::prepare()?;
     blueprint.warnings().iter().for_each(|warning| log::warn!("{warning}"));
-    let eal = Eal::init(&EalConfig {
+    let eal_config = EalConfig {
         hugepages: config.gateway.hugepages,
         memory_mib: (mib(blueprint.memory().mbufs) + EAL_MEMORY) as u32,
         devices: vec![config.lan.port.clone(), config.wan.port.clone()],
         lcores: None,
-    })?;
+    };
+    let eal = quietly(|| Eal::init(&eal_config))?;
     describe(&config, &blueprint, &eal);
     let pool = Mempool::new(&eal, "packets", blueprint.mbufs(), blueprint.data_room())?;
     let lan = open_port(&eal, &config.lan.port, blueprint.lan_port_mtu(), &pool)?;
@@ -65,10 +66,10 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let stations = stations.collect();
     service.serve(&eal, &[&lan, &wan], config.gateway.idle, stations)?;
 
-    print_counters("protect (LAN to WAN)", protected.each());
-    print_counters("recover (WAN to LAN)", recovered.each());
-    print_port(&lan);
-    print_port(&wan);
+    print_counters("protect (LAN to WAN)", protected.each())?;
+    print_counters("recover (WAN to LAN)", recovered.each())?;
+    print_port(&lan)?;
+    print_port(&wan)?;
     Ok(ExitCode::SUCCESS)
 }
 

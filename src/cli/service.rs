@@ -9,6 +9,7 @@ use crossbeam::channel::{self, Receiver, Sender};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::print;
 use crate::dpdk::{Device, Eal, Mempool, Port, PortConfig, PortError};
 use crate::gateway::worker::Order;
 use crate::gateway::{Idle, Room, Worker};
@@ -147,8 +148,8 @@ pub(super) fn open_port(
     mtu: u16,
     pool: &Mempool,
 ) -> Result<Port, PortError> {
-    let port =
-        Port::open(eal, device, &PortConfig { mtu: Some(mtu), ..PortConfig::default() }, pool)?;
+    let config = PortConfig { mtu: Some(mtu), ..PortConfig::default() };
+    let port = quietly(|| Port::open(eal, device, &config, pool))?;
     log::info!(
         "port {}: address {}, MTU {}",
         port.name(),
@@ -158,16 +159,33 @@ pub(super) fn open_port(
     Ok(port)
 }
 
-/// Prints counters under a heading, those that count something.
-pub(super) fn print_counters<'a>(heading: &str, counters: impl Iterator<Item = (&'a str, u64)>) {
-    println!("{heading}");
-    for (name, count) in counters.filter(|&(_, count)| count > 0) {
-        println!("  {name:<22} {count}");
+/// Runs what sets DPDK up. What drivers say meanwhile is kept out of the log unless RUST_LOG is set:
+/// the error that comes back quotes the line that matters, and an operator should see just that.
+pub(super) fn quietly<R>(set_up: impl FnOnce() -> R) -> R {
+    if std::env::var_os("RUST_LOG").is_some() {
+        return set_up();
     }
+    let level = log::max_level();
+    log::set_max_level(log::LevelFilter::Off);
+    let result = set_up();
+    log::set_max_level(level);
+    result
+}
+
+/// Prints counters under a heading, those that count something.
+pub(super) fn print_counters<'a>(
+    heading: &str,
+    counters: impl Iterator<Item = (&'a str, u64)>,
+) -> Result<(), String> {
+    print(heading)?;
+    for (name, count) in counters.filter(|&(_, count)| count > 0) {
+        print(format_args!("  {name:<22} {count}"))?;
+    }
+    Ok(())
 }
 
 /// Prints what a port's driver counted.
-pub(super) fn print_port(port: &Port) {
+pub(super) fn print_port(port: &Port) -> Result<(), String> {
     let stats = port.stats();
     let counters = [
         ("received", stats.ipackets),
@@ -177,5 +195,5 @@ pub(super) fn print_port(port: &Port) {
         ("receive_errors", stats.ierrors),
         ("send_errors", stats.oerrors),
     ];
-    print_counters(&format!("port {}", port.name()), counters.into_iter());
+    print_counters(&format!("port {}", port.name()), counters.into_iter())
 }

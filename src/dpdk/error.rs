@@ -14,7 +14,7 @@ use std::ffi::CStr;
 pub enum EalError {
     #[error(
         "{free_mib} MiB of hugepages are free, {wanted_mib} MiB are wanted; \
-         run: echo {pages} > /proc/sys/vm/nr_hugepages (or set hugepages = false)"
+         run: echo {pages} > /proc/sys/vm/nr_hugepages (or do without: hugepages = false, no --hugepages)"
     )]
     NoHugepages { free_mib: u64, wanted_mib: u32, pages: u64 },
     #[error("memory_mib = {got}: at least {least} MiB are needed")]

@@ -28,8 +28,12 @@ pub const FRAMING: u16 = 14 + 2 * 4 + 4;
 /// The data room of mbufs that hold any frame of this MTU, in whole cache lines: at least the usual
 /// one, which some virtual drivers (af_packet) want whatever the MTU.
 pub const fn data_room_for(mtu: u16) -> u16 {
-    let room = (HEADROOM + FRAMING).saturating_add(mtu);
-    if room < DEFAULT_DATA_ROOM { DEFAULT_DATA_ROOM } else { room.next_multiple_of(64) }
+    const LARGEST: u16 = u16::MAX / 64 * 64;
+    match (HEADROOM + FRAMING).saturating_add(mtu) {
+        ..DEFAULT_DATA_ROOM => DEFAULT_DATA_ROOM,
+        LARGEST.. => LARGEST,
+        room => room.next_multiple_of(64),
+    }
 }
 
 /// The buffer of an mbuf, headroom included, that holds any frame of the usual MTU.

@@ -321,7 +321,7 @@ mod tests {
         assert!(machine.0.memory(true, 1044).is_ok());
         let error = machine.0.memory(true, 1101).unwrap_err().to_string();
         let expected = "1044 MiB of hugepages are free, 1101 MiB are wanted; \
-                        run: echo 41 > /proc/sys/vm/nr_hugepages (or set hugepages = false)";
+                        run: echo 41 > /proc/sys/vm/nr_hugepages (or do without: hugepages = false, no --hugepages)";
         assert_eq!(error, expected);
         assert!(machine.0.memory(false, 1101).is_ok());
     }

@@ -133,18 +133,19 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             counters.runt.add(1);
             return Class::Drop;
         };
-        if ether.is_link_local() {
-            if self.config.link_local == LinkLocal::Drop {
-                counters.link_local_dropped.add(1);
-                return Class::Drop;
-            }
-            counters.link_local_passed.add(1);
+        let link_local = ether.is_link_local();
+        if link_local && self.config.link_local == LinkLocal::Drop {
+            counters.link_local_dropped.add(1);
+            return Class::Drop;
         }
         if mbuf.is_contiguous() && mbuf.len() <= self.config.encoder.max_frame {
+            counters.link_local_passed.add(u64::from(link_local));
             return Class::Protect;
         }
-        // A frame with our own EtherType would be taken for one of our packets at the far end.
+        // A frame with our own EtherType would be taken for one of our packets at the far end, and
+        // one for bridges by the first bridge on the way.
         let bypass = self.config.oversize == Oversize::Bypass
+            && !link_local
             && mbuf.is_contiguous()
             && mbuf.len() <= self.config.outer.max_bypassed(ether)
             && ether.ethertype != self.config.outer.ether.ethertype;

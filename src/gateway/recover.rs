@@ -267,7 +267,16 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         self.repairs.push(RepairIn { members, lengths, checks, payload });
     }
 
-    /// Sends what was received, then lets the decoder have it.
+    /// Sends what was received, then lets the decoder have it, as soon as the port has taken that:
+    /// what the decoder rebuilds needs room, and is lost if there is none.
+    fn settle_when_sent(&mut self, now: u64) {
+        self.out.lan.send(now);
+        if self.out.lan.is_empty() {
+            self.settle(now);
+        }
+    }
+
+    /// Lets the decoder have what was received.
     fn settle(&mut self, now: u64) {
         let Recover { out, decoder, inbound, sources, repairs, .. } = self;
         out.lan.send(now);
@@ -313,7 +322,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
 impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
     fn poll(&mut self, now: u64) -> usize {
         // What the port did not take last time goes first, and nothing is received meanwhile.
-        self.out.lan.send(now);
+        self.settle_when_sent(now);
         if !self.out.lan.is_empty() {
             return 0;
         }
@@ -322,12 +331,12 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
         for mbuf in fetched(std::mem::take(&mut self.received)) {
             self.take_in(now, mbuf);
         }
-        self.settle(now);
+        self.settle_when_sent(now);
         count
     }
 
     fn finish(&mut self, now: u64) -> bool {
-        self.out.lan.send(now);
+        self.settle_when_sent(now);
         self.out.lan.is_empty()
     }
 }

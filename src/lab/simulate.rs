@@ -10,6 +10,7 @@
 //! the same frames, in the same order, at the same times.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::ProgressBar;
 use tempfile::TempDir;
@@ -84,6 +85,12 @@ pub enum LabError {
     /// DPDK's device arguments are separated by commas.
     #[error("{0}: DPDK can't open a path with a comma; expected one without, such as a link to it")]
     Comma(PathBuf),
+    /// The frames that came out could not all be written.
+    #[error("{0}: could not be written whole; expected room for it there, see `df {0}`")]
+    Unwritten(PathBuf),
+    /// Told to stop.
+    #[error("stopped by a signal; no file was written")]
+    Stopped,
     /// Input and output are one file.
     #[error("{0}: named as input and as output; expected two different files")]
     Same(PathBuf),
@@ -112,11 +119,15 @@ const WEST_MAC: [u8; 6] = [0x02, 0x4D, 0x53, 0x00, 0x00, 0x01];
 const EAST_MAC: [u8; 6] = [0x02, 0x4D, 0x53, 0x00, 0x00, 0x02];
 
 /// Makes the run; `progress` gets the number of frames that have arrived. The output file appears
-/// whole or not at all.
+/// whole or not at all. When `stop` becomes true, the run ends with [`LabError::Stopped`].
 ///
 /// # Errors
 /// If anything given is bad; what is wrong with it is found before EAL is started.
-pub fn simulate(experiment: &Experiment, progress: &ProgressBar) -> Result<Report, LabError> {
+pub fn simulate(
+    experiment: &Experiment,
+    progress: &ProgressBar,
+    stop: &AtomicBool,
+) -> Result<Report, LabError> {
     let capture = Capture::check(&experiment.input)?;
     let west = Blueprint {
         lan_frame: (capture.max_len as usize).min(usize::from(MAX_PORT_MTU)),
@@ -126,6 +137,14 @@ pub fn simulate(experiment: &Experiment, progress: &ProgressBar) -> Result<Repor
     experiment.link.check()?;
     let files = Files::prepare(experiment)?;
     west.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+    if capture.max_len > u32::from(MAX_PORT_MTU) {
+        log::warn!(
+            "{}: has frames of up to {} bytes; no port carries more than {MAX_PORT_MTU}, so that \
+             longer ones will be treated as too large to protect",
+            experiment.input.display(),
+            capture.max_len
+        );
+    }
     if capture.cut > 0 {
         log::warn!(
             "{}: {} frames were cut by their recorder; they are sent as they are in the file",
@@ -135,7 +154,7 @@ pub fn simulate(experiment: &Experiment, progress: &ProgressBar) -> Result<Repor
     }
     progress.set_length(capture.frames.len() as u64);
     let mut bench = Bench::build(experiment, &west, &capture, &files)?;
-    bench.run(progress);
+    bench.run(progress, stop)?;
     let report = bench.finish(experiment, &west, &capture, &files)?;
     progress.finish_and_clear();
     Ok(report)
@@ -259,10 +278,14 @@ impl Bench {
     }
 
     /// From event to event until nothing is left to happen.
-    fn run(&mut self, progress: &ProgressBar) {
+    fn run(&mut self, progress: &ProgressBar, stop: &AtomicBool) -> Result<(), LabError> {
         let total = self.west_protect.lan().remaining() as u64;
         let mut shown = 0;
         loop {
+            // Relaxed: it says nothing about other memory.
+            if stop.load(Ordering::Relaxed) {
+                return Err(LabError::Stopped);
+            }
             while self.poll() > 0 {}
             let arrived = total - self.west_protect.lan().remaining() as u64;
             if arrived - shown >= 4096 {
@@ -271,7 +294,7 @@ impl Bench {
             }
             match self.next_event() {
                 Some(next) => self.now = next.max(self.now + 1),
-                None => return,
+                None => return Ok(()),
             }
         }
     }
@@ -319,7 +342,13 @@ impl Bench {
         let written = files.folder.path().join("out.pcap");
         let start = measurements.epoch_ns;
         let stamps: Vec<u64> = stamps.into_iter().map(|now| start + now).collect();
-        capture::restamp(&written, &experiment.output, &stamps)?;
+        // The PMD says nothing when the disk is full, but what it wrote is not whole then.
+        capture::restamp(&written, &experiment.output, &stamps).map_err(|error| match error {
+            CaptureError::Truncated { .. } | CaptureError::StampCount { .. } => {
+                LabError::Unwritten(experiment.output.clone())
+            }
+            error => error.into(),
+        })?;
         if let Some(error) = measurements.capture_error {
             return Err(error.into());
         }

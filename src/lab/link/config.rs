@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::pool::CHUNK;
 use crate::lab::loss::{LossError, LossModel};
+use crate::units::{show_rate, show_time};
 
 /// 68 bytes: the smallest MTU of an IPv4 link (RFC 791, section 3.2).
 const MIN_MTU: u16 = 68;
@@ -69,7 +70,7 @@ pub enum LinkConfigError {
     /// A value out of its range.
     #[error("{key} {got}: expected {expected}, e.g. {example}")]
     Range {
-        /// The name of the field.
+        /// The option of `maelstrom wan` and `lab` that sets it, or the field that none does.
         key: &'static str,
         /// What it was.
         got: String,
@@ -90,22 +91,23 @@ impl LinkConfig {
     /// Names the first value that is out of its range.
     pub fn check(&self) -> Result<(), LinkConfigError> {
         if let Some(rate) = self.rate_bps {
-            within("rate_bps", rate, 1, MAX_RATE_BPS, "10000000000")?;
+            let show = |rate| show_rate(Some(rate));
+            shown("--wan-rate", rate, 1, MAX_RATE_BPS, show, "10Gbps")?;
         }
-        within("queue", self.queue, 0, MAX_QUEUE, "1000")?;
-        within("mtu", self.mtu, MIN_MTU, u16::MAX, "1500")?;
-        within("delay_ns", self.delay_ns, 0, MAX_DELAY_NS, "50000000")?;
-        within("duplicate", self.duplicate, 0.0, 1.0, "0.001")?;
-        within("corrupt", self.corrupt, 0.0, 1.0, "0.001")?;
+        within("--queue", self.queue, 0, MAX_QUEUE, "1000")?;
+        within("--wan-mtu", self.mtu, MIN_MTU, u16::MAX, "1500")?;
+        shown("--delay", self.delay_ns, 0, MAX_DELAY_NS, show_time, "50ms")?;
+        within("--duplicate", self.duplicate, 0.0, 1.0, "0.001")?;
+        within("--corrupt", self.corrupt, 0.0, 1.0, "0.001")?;
         within("buffer", self.buffer, CHUNK, usize::MAX, "536870912")?;
         if let Some((probability, distance)) = self.reorder {
             // At 1 every frame would be held and none could go by.
             if !(0.0..1.0).contains(&probability) {
                 let (got, expected) = (probability.to_string(), "0 or more, below 1".to_owned());
-                let key = "reorder probability";
+                let key = "--reorder: probability";
                 return Err(LinkConfigError::Range { key, got, expected, example: "0.001" });
             }
-            within("reorder distance", distance, 1, u32::MAX, "5")?;
+            within("--reorder: packets", distance, 1, u32::MAX, "5")?;
         }
         Ok(self.loss.check()?)
     }
@@ -119,9 +121,21 @@ fn within<T: PartialOrd + ToString>(
     most: T,
     example: &'static str,
 ) -> Result<(), LinkConfigError> {
+    shown(key, got, least, most, |value| value.to_string(), example)
+}
+
+/// The same for what people write in other words than the program.
+fn shown<T: PartialOrd>(
+    key: &'static str,
+    got: T,
+    least: T,
+    most: T,
+    show: impl Fn(T) -> String,
+    example: &'static str,
+) -> Result<(), LinkConfigError> {
     if got >= least && got <= most {
         return Ok(());
     }
-    let expected = format!("{} to {}", least.to_string(), most.to_string());
-    Err(LinkConfigError::Range { key, got: got.to_string(), expected, example })
+    let expected = format!("{} to {}", show(least), show(most));
+    Err(LinkConfigError::Range { key, got: show(got), expected, example })
 }

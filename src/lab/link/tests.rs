@@ -404,19 +404,22 @@ fn reserved_memory_stays_within_the_buffer() {
 fn impossible_configurations_are_refused_with_a_reason() {
     type Edit = fn(&mut LinkConfig);
     let edits: [(Edit, &str); 9] = [
-        (|c| c.rate_bps = Some(0), "rate_bps 0: expected 1 to 1000000000000000, e.g. 10000000000"),
-        (|c| c.queue = usize::MAX, "queue 18446744073709551615: expected 0 to 16777216, e.g. 1000"),
-        (|c| c.mtu = 67, "mtu 67: expected 68 to 65535, e.g. 1500"),
-        (|c| c.duplicate = f64::NAN, "duplicate NaN: expected 0 to 1, e.g. 0.001"),
-        (|c| c.corrupt = -0.1, "corrupt -0.1: expected 0 to 1, e.g. 0.001"),
+        (|c| c.rate_bps = Some(0), "--wan-rate 0bps: expected 1bps to 1000Tbps, e.g. 10Gbps"),
+        (
+            |c| c.queue = usize::MAX,
+            "--queue 18446744073709551615: expected 0 to 16777216, e.g. 1000",
+        ),
+        (|c| c.mtu = 67, "--wan-mtu 67: expected 68 to 65535, e.g. 1500"),
+        (|c| c.duplicate = f64::NAN, "--duplicate NaN: expected 0 to 1, e.g. 0.001"),
+        (|c| c.corrupt = -0.1, "--corrupt -0.1: expected 0 to 1, e.g. 0.001"),
         (
             |c| c.reorder = Some((1.0, 3)),
-            "reorder probability 1: expected 0 or more, below 1, e.g. 0.001",
+            "--reorder: probability 1: expected 0 or more, below 1, e.g. 0.001",
         ),
-        (|c| c.reorder = Some((0.1, 0)), "reorder distance 0: expected 1 to 4294967295, e.g. 5"),
+        (|c| c.reorder = Some((0.1, 0)), "--reorder: packets 0: expected 1 to 4294967295, e.g. 5"),
         (
             |c| c.delay_ns = u64::MAX,
-            "delay_ns 18446744073709551615: expected 0 to 3600000000000, e.g. 50000000",
+            "--delay 18446744073709551615ns: expected 0ns to 3600s, e.g. 50ms",
         ),
         (
             |c| c.loss = LossModel::Iid { rate: 1.5 },

@@ -1,0 +1,22 @@
+//! The rooms against whatever a WAN may bring, and against ports that take nothing for a while.
+//!
+//! The rooms are the real ones, with DPDK's mbufs; their ports are lists. Needs neither root nor
+//! hugepages.
+#![cfg(feature = "dpdk")]
+
+#[path = "common/mod.rs"]
+mod common;
+#[path = "hostile_wan/forged.rs"]
+mod forged;
+#[path = "hostile_wan/full.rs"]
+mod full;
+#[path = "hostile_wan/harness.rs"]
+mod harness;
+#[path = "hostile_wan/jumps.rs"]
+mod jumps;
+#[path = "hostile_wan/mutations.rs"]
+mod mutations;
+#[path = "hostile_wan/protect.rs"]
+mod protect;
+#[path = "hostile_wan/reasons.rs"]
+mod reasons;
