@@ -64,8 +64,7 @@ impl Mbuf {
     /// where it is freed to.
     #[inline]
     pub fn prefetch(&self) {
-        prefetch(self.0.as_ptr().cast());
-        prefetch(self.0.as_ptr().cast::<u8>().wrapping_add(64));
+        prefetch_lines(self.0);
     }
 
     /// Has the frame's first lines fetched; the hardware sees to those behind them.
@@ -261,6 +260,13 @@ impl fmt::Debug for Mbuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Mbuf({} bytes)", self.len())
     }
+}
+
+/// Has an mbuf's own two lines fetched.
+#[inline]
+pub(super) fn prefetch_lines(mbuf: NonNull<rte_mbuf>) {
+    prefetch(mbuf.as_ptr().cast());
+    prefetch(mbuf.as_ptr().cast::<u8>().wrapping_add(64));
 }
 
 /// Asks for a cache line. Any address will do, as it is only a hint.
