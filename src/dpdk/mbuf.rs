@@ -67,12 +67,22 @@ impl Mbuf {
         prefetch_lines(self.0);
     }
 
-    /// Has the frame's first lines fetched; the hardware sees to those behind them.
+    /// Has the frame's first lines fetched.
     #[inline]
-    pub fn prefetch_data(&self) {
+    pub fn prefetch_front(&self) {
         let start = self.start().as_ptr();
         prefetch(start);
         prefetch(start.wrapping_add(64));
+    }
+
+    /// Has the lines behind those fetched, all of them: by the time that the hardware has noticed
+    /// that they are read in order, most of a frame is over.
+    #[inline]
+    pub fn prefetch_rest(&self) {
+        let start = self.start().as_ptr();
+        for line in (128..usize::from(self.data_len())).step_by(64) {
+            prefetch(start.wrapping_add(line));
+        }
     }
 
     /// Bytes of the whole frame, all segments.
