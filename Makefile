@@ -1,13 +1,14 @@
 # `make demo` shows the product on a capture; `make test` is what every change must pass. Both
 # install what they need from Debian, saying so first. Nothing here needs root or hugepages.
 
-.PHONY: help setup demo test lint unit
+.PHONY: help setup demo test lint unit bench
 .DEFAULT_GOAL := help
 
 CARGO := cargo
 
 help:
 	@echo "make demo   play a real capture through a pair of gateways and a lossy WAN (a minute or two)"
+	@echo "make bench  measure what one core of this machine does; rewrites perf/RESULTS.md"
 	@echo "make test   formatting, lints, all tests, and the demo's assertions (about ten minutes)"
 
 setup:
@@ -16,6 +17,10 @@ setup:
 demo: setup
 	$(CARGO) build --release
 	@scripts/demo target/release/maelstrom
+
+bench: setup
+	$(CARGO) build --release
+	@scripts/bench target/release/maelstrom
 
 test: lint unit demo
 
