@@ -89,7 +89,7 @@ fn main() -> std::io::Result<()> {
     }
     for n in 0..16u8 {
         let steps: Vec<u8> =
-            (0..400u16).map(|k| (u32::from(k) * (2 * u32::from(n) + 1) * 7 >> 2) as u8).collect();
+            (0..400u16).map(|k| ((u32::from(k) * (2 * u32::from(n) + 1) * 7) >> 2) as u8).collect();
         let begin = [n, 255 * (n & 1), n, n >> 2, 40 + n];
         write("stream", &format!("steps-{n}"), &[&begin[..], &steps].concat())?;
         write("hostile", &format!("steps-{n}"), &[&[n], &steps[..]].concat())?;

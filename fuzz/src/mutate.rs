@@ -20,8 +20,8 @@ const EDGES: [u64; 12] = [
 ];
 
 impl Random {
-    /// The next one.
-    pub fn next(&mut self) -> u64 {
+    /// The next 64 bits.
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -31,13 +31,13 @@ impl Random {
 
     /// In 0..n; 0 when n is.
     pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % (n as u64).max(1)) as usize
+        (self.word() % (n as u64).max(1)) as usize
     }
 
     /// One of the corpus with some changes, or noise. At most `longest` bytes.
     pub fn input(&mut self, corpus: &[Vec<u8>], longest: usize) -> Vec<u8> {
         let mut input = match self.below(corpus.len() + 1) {
-            0 => (0..self.below(longest)).map(|_| self.next() as u8).collect(),
+            0 => (0..self.below(longest)).map(|_| self.word() as u8).collect(),
             n => corpus[n - 1].clone(),
         };
         let most = 1 << self.below(5);
@@ -52,8 +52,8 @@ impl Random {
         let at = self.below(input.len());
         match self.below(8) {
             0 if !input.is_empty() => input[at] ^= 1 << self.below(8),
-            1 if !input.is_empty() => input[at] = self.next() as u8,
-            2 => input.insert(at, self.next() as u8),
+            1 if !input.is_empty() => input[at] = self.word() as u8,
+            2 => input.insert(at, self.word() as u8),
             3 => drop(input.drain(at..(at + 1 + self.below(8)).min(input.len()))),
             4 => input.truncate(at),
             5 => {
