@@ -48,6 +48,8 @@ const TWO_OF_BOTH: Arrangement = Arrangement {
     writes: 2,
     ..TWO_EACH
 };
+/// The same, and a queue for each channel on the WAN too, where the other end must have as many.
+const QUEUES: Arrangement = Arrangement { wan: "queues = 2\n", ..TWO_OF_BOTH };
 /// One worker receives and sends for two that code; three channels leave.
 const SERVED: Arrangement = Arrangement {
     workers: &[&["wan", "lan"], &["protect", "recover"], &["protect", "recover"], &["protect"]],
@@ -160,21 +162,29 @@ fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// Two gateways, and a WAN with these flags between them. Returns how many frames were rebuilt.
-fn crosses(west: &Arrangement, east: &Arrangement, flags: &[&str]) -> u64 {
+/// Two gateways, and a WAN with these flags between them, or one cable without. Returns how many
+/// frames were rebuilt.
+fn crosses(west: &Arrangement, east: &Arrangement, flags: Option<&[&str]>) -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let sides = [("west", west, east), ("east", east, west)];
     let sent =
         [(1, "west", west), (2, "east", east)].map(|(s, n, a)| write_traffic(path, s, n, a.plays));
     let mut gateways = sides.map(|(side, arrangement, peer)| {
-        gateway(path, side, &memif(path, 0, "server", side), arrangement, peer)
+        let memif = match (flags, side) {
+            (None, "east") => memif(path, 0, "client", "west"),
+            _ => memif(path, 0, "server", side),
+        };
+        gateway(path, side, &memif, arrangement, peer)
     });
-    let [to_west, to_east] =
-        [(0, "west"), (1, "east")].map(|(n, side)| memif(path, n, "client", side));
-    let arguments = ["wan", "--west", &to_west, "--east", &to_east, "--wan-mtu", "1900"];
-    let mut wan = Process::start(path, "wan", &[&arguments, flags].concat());
-    wan.wait_for("running; SIGINT or SIGTERM ends it");
+    let wan = flags.map(|flags| {
+        let [west, east] =
+            [(0, "west"), (1, "east")].map(|(n, side)| memif(path, n, "client", side));
+        let arguments = ["wan", "--west", &west, "--east", &east, "--wan-mtu", "1900"];
+        let mut wan = Process::start(path, "wan", &[&arguments, flags].concat());
+        wan.wait_for("running; SIGINT or SIGTERM ends it");
+        wan
+    });
     for (n, (side, arrangement, _)) in sides.iter().enumerate() {
         let into: u64 = sent[1 - n].iter().map(|frame| frame.len() as u64 + 16).sum();
         // The PMD writes whole blocks; the last one of each file comes when the port closes.
@@ -189,9 +199,11 @@ fn crosses(west: &Arrangement, east: &Arrangement, flags: &[&str]) -> u64 {
     thread::sleep(Duration::from_millis(500));
     gateways.iter().for_each(|gateway| gateway.signal("TERM"));
     let gateways = gateways.map(Process::end);
-    wan.signal("TERM");
-    let wan = wan.end();
-    for ended in gateways.iter().chain([&wan]) {
+    let wan = wan.map(|wan| {
+        wan.signal("TERM");
+        wan.end()
+    });
+    for ended in gateways.iter().chain(&wan) {
         assert_eq!(ended.status, Some(0), "{ended:?}");
         let stderr = &ended.stderr;
         assert!(!stderr.contains("error") && !stderr.contains("are lost"), "{ended:?}");
@@ -260,14 +272,19 @@ const LOSSY: [&str; 6] = ["--delay", "5ms", "--loss", "iid:0.01", "--seed", "3"]
 #[test]
 fn nothing_is_reordered_or_missing_on_a_good_wan() {
     for (west, east) in [(&ONE, &TWO_OUT), (&TWO_OF_BOTH, &SERVED)] {
-        assert_eq!(crosses(west, east, &LOSSLESS), 0);
+        assert_eq!(crosses(west, east, Some(&LOSSLESS)), 0);
     }
+}
+
+#[test]
+fn ports_with_a_queue_for_each_worker_need_nobody_to_send_for_others() {
+    assert_eq!(crosses(&QUEUES, &QUEUES, None), 0);
 }
 
 #[test]
 fn lost_frames_are_rebuilt_and_others_keep_their_order() {
     for (west, east) in [(&ONE_EACH, &ONE), (&TWO_EACH, &TWO_EACH)] {
         // 400 of 40,000 are lost, give or take ten standard deviations.
-        assert!((200..600).contains(&crosses(west, east, &LOSSY)));
+        assert!((200..600).contains(&crosses(west, east, Some(&LOSSY))));
     }
 }

@@ -44,7 +44,7 @@ struct Wanted<'a> {
     server: Server,
 }
 
-/// A room that codes, with the worker that polls it and its channel's number.
+/// A room that codes, and the worker that polls it. Its place among others is its channel's number.
 struct Coder<R, C> {
     room: R,
     counters: Arc<C>,
@@ -231,13 +231,13 @@ impl Berth {
         if self.dispatch.is_some() {
             let queues = self.port.rx_queues();
             log::info!(
-                "port {name}: worker {worker} receives from {queues} queue(s) for {readers} room(s)"
+                "port {name}: worker {worker} receives, receive queues: {queues}, rooms: {readers}"
             );
         }
         if self.gather.is_some() {
             let queues = self.port.tx_queues();
             log::info!(
-                "port {name}: worker {worker} sends for {writers} rooms; the port has {queues} queue(s)"
+                "port {name}: worker {worker} sends, transmit queues: {queues}, rooms: {writers}"
             );
         }
     }
