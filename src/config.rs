@@ -2,7 +2,8 @@
 //!
 //! config/gateway-west.toml is a complete one that explains each key.
 
-use std::collections::BTreeSet;
+pub mod workers;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -18,6 +19,9 @@ use crate::gateway::{Blueprint, Idle, LinkLocal, Oversize, Side};
 use crate::units::{parse_size, parse_time};
 use crate::wire::outer::{ETHERTYPE, OUTER_LEN};
 use crate::wire::shim::Integrity;
+
+use workers::MAX_CHANNELS;
+pub use workers::{RoomName, Split, WorkerSection};
 
 /// Why a configuration is refused. One line: file, place, what was got, what is expected.
 #[derive(Debug, Error)]
@@ -102,6 +106,9 @@ pub struct LanSection {
     /// Frames for bridges only.
     #[serde(default)]
     pub link_local: LinkLocal,
+    /// Queues each way, at most; none is as many as workers need.
+    #[serde(default)]
+    pub queues: Option<u16>,
 }
 
 /// `[wan]`
@@ -122,6 +129,12 @@ pub struct WanSection {
     /// Frames too large to protect.
     #[serde(default)]
     pub oversize: Oversize,
+    /// On how many channels the peer sends; none is on as many as we do.
+    #[serde(default)]
+    pub peer_channels: Option<u8>,
+    /// Queues each way, at most; none is as many as workers need.
+    #[serde(default)]
+    pub queues: Option<u16>,
 }
 
 /// `[code]`
@@ -152,26 +165,6 @@ pub struct CodeSection {
     /// What confirms packets.
     #[serde(default)]
     pub integrity: Integrity,
-}
-
-/// `[[worker]]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WorkerSection {
-    /// The CPU that it is pinned to; none leaves it to the system.
-    pub core: Option<usize>,
-    /// What it polls.
-    pub rooms: Vec<RoomName>,
-}
-
-/// A room, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RoomName {
-    /// LAN → WAN.
-    Protect,
-    /// WAN → LAN.
-    Recover,
 }
 
 /// Which code sparse traffic gets.
@@ -352,9 +345,9 @@ impl Config {
             return bad("wan.port", format!("got {name}, which is the LAN port; expected another"));
         }
         self.validate_code(path)?;
-        self.validate_workers(path)?;
+        let split = self.validate_workers(path)?;
         let limit = self.gateway.memory_limit;
-        self.blueprint().check(limit).or_else(|error| bad("code.layers", error.to_string()))
+        self.blueprint(&split).check(limit).or_else(|error| bad("code.layers", error.to_string()))
     }
 
     fn validate_code(&self, path: &Path) -> Result<(), ConfigError> {
@@ -386,25 +379,33 @@ impl Config {
         Ok(())
     }
 
-    fn validate_workers(&self, path: &Path) -> Result<(), ConfigError> {
-        let bad =
-            |problem| Err(ConfigError::Value { path: path.to_owned(), key: "worker", problem });
-        let rooms: Vec<RoomName> = self.workers.iter().flat_map(|w| w.rooms.clone()).collect();
-        let distinct: BTreeSet<RoomName> = rooms.iter().copied().collect();
-        if rooms.len() != 2 || distinct.len() != 2 {
-            return bad("expected the rooms \"protect\" and \"recover\", each once".to_owned());
+    fn validate_workers(&self, path: &Path) -> Result<Split, ConfigError> {
+        let bad = |key, problem| ConfigError::Value { path: path.to_owned(), key, problem };
+        let expected = |got| format!("got {got}, expected 1 to {MAX_CHANNELS}");
+        let channels = 1..=u16::from(MAX_CHANNELS);
+        for (key, got) in [
+            ("wan.peer_channels", self.wan.peer_channels.map(u16::from)),
+            ("lan.queues", self.lan.queues),
+            ("wan.queues", self.wan.queues),
+        ] {
+            if let Some(got) = got.filter(|got| !channels.contains(got)) {
+                return Err(bad(key, expected(got)));
+            }
         }
-        let cores: Vec<usize> = self.workers.iter().filter_map(|worker| worker.core).collect();
-        if let [a, b] = cores[..]
-            && a == b
-        {
-            return bad(format!("core {a} is named twice; expected a core for each worker"));
-        }
-        Ok(())
+        let split = Split::new(&self.workers, self.wan.peer_channels);
+        split.map_err(|problem| bad("worker", problem))
     }
 
-    /// The gateway that this describes.
-    pub fn blueprint(&self) -> Blueprint {
+    /// Which worker does what.
+    ///
+    /// # Errors
+    /// If the workers don't fit together, in one line. [`Config::load`] has made sure that they do.
+    pub fn split(&self) -> Result<Split, String> {
+        Split::new(&self.workers, self.wan.peer_channels)
+    }
+
+    /// The gateway that this describes, when workers are split so.
+    pub fn blueprint(&self, split: &Split) -> Blueprint {
         let code = &self.code;
         let mut timing = Timing::with_idle(&code.layers, code.idle);
         timing.latency = code.latency;
@@ -428,6 +429,8 @@ impl Config {
             code: code.layers.clone(),
             window: code.window,
             hugepages: self.gateway.hugepages,
+            channels_out: split.protect.len() as u8,
+            channels_in: split.recover.len() as u8,
         }
     }
 }
@@ -461,6 +464,10 @@ mod tests {
         Config::parse(Path::new("gateway.toml"), text).map_err(|error| error.to_string())
     }
 
+    fn blueprint(config: &Config) -> Blueprint {
+        config.blueprint(&config.split().unwrap())
+    }
+
     /// `text` with its first line that begins with `from` replaced.
     fn with(text: &str, from: &str, to: &str) -> String {
         let mut found = false;
@@ -480,9 +487,9 @@ mod tests {
     fn the_shipped_pair_is_a_pair() {
         let (west, east) = (parse(WEST).unwrap(), parse(EAST).unwrap());
         assert_eq!((west.gateway.side, east.gateway.side), (Side::West, Side::East));
-        let of_west = Blueprint { side: Side::East, ..west.blueprint() };
-        assert_eq!(format!("{of_west:?}"), format!("{:?}", east.blueprint()));
-        assert!(west.blueprint().warnings().is_empty());
+        let of_west = Blueprint { side: Side::East, ..blueprint(&west) };
+        assert_eq!(format!("{of_west:?}"), format!("{:?}", blueprint(&east)));
+        assert!(blueprint(&west).warnings().is_empty());
     }
 
     /// What the shipped file shows as a default is the default.
@@ -504,7 +511,7 @@ mod tests {
         let shown = shown.join("\n");
         assert!(shown.contains("\nmtu = 1500") && shown.contains("\nflush_cap = 3.0"));
         let (shown, default) = (parse(&shown).unwrap(), parse(WEST).unwrap());
-        assert_eq!(format!("{:?}", shown.blueprint()), format!("{:?}", default.blueprint()));
+        assert_eq!(format!("{:?}", blueprint(&shown)), format!("{:?}", blueprint(&default)));
         assert_eq!(shown.gateway.memory_limit, default.gateway.memory_limit);
         assert_eq!(shown.wan.peer_mac, default.wan.peer_mac);
     }
@@ -539,7 +546,12 @@ mod tests {
             ("#window", "window = 1", "code.window"),
             ("#integrity", "integrity = \"crc\"", "crc"),
             ("core = 3", "core = 2", "named twice"),
-            ("rooms", "rooms = [\"recover\"]", "each once"),
+            ("rooms", "rooms = [\"recover\"]", "each at least once"),
+            ("#queues", "queues = 0", "lan.queues: got 0, expected 1 to 16"),
+            ("#peer_channels", "peer_channels = 17", "wan.peer_channels: got 17"),
+            ("#peer_channels", "peer_channels = 300", "300"),
+            ("rooms", "rooms = [\"protect\", \"recover\"]", "2 workers recover"),
+            ("rooms", "rooms = []", "the first worker has no room"),
             ("rooms", "rooms = [\"kitchen\"]", "kitchen"),
             ("[code]", "[cod]", "cod"),
         ] {

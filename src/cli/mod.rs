@@ -10,6 +10,7 @@
 
 mod bench;
 mod compare;
+mod crew;
 mod lab;
 mod link;
 mod run;

@@ -7,11 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 
 use super::Outcome;
-use super::service::{Service, Station, open_port, print_counters, print_port, quietly};
-use crate::config::{Config, RoomName};
-use crate::dpdk::{Eal, EalConfig, Mempool};
+use super::crew::Crew;
+use super::service::{Service, quietly};
+use crate::config::Config;
+use crate::dpdk::{Eal, EalConfig};
+use crate::gateway::Blueprint;
 use crate::gateway::blueprint::mib;
-use crate::gateway::{Blueprint, Protect, Recover, Room};
 
 #[derive(Args)]
 pub(super) struct RunArguments {
@@ -25,7 +26,8 @@ const EAL_MEMORY: u64 = 64;
 
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let config = Config::load(&arguments.config)?;
-    let blueprint = config.blueprint();
+    let split = config.split()?;
+    let blueprint = config.blueprint(&split);
     let service = Service::prepare()?;
     blueprint.warnings().iter().for_each(|warning| log::warn!("{warning}"));
     let eal_config = EalConfig {
@@ -36,40 +38,10 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     };
     let eal = quietly(|| Eal::init(&eal_config))?;
     describe(&config, &blueprint, &eal);
-    let pool = Mempool::new(&eal, "packets", blueprint.mbufs(), blueprint.data_room())?;
-    let lan = open_port(&eal, &config.lan.port, blueprint.lan_port_mtu(), &pool)?;
-    let wan = open_port(&eal, &config.wan.port, blueprint.wan_port_mtu(), &pool)?;
-
-    let peer = config.wan.peer_mac.0;
-    let mut protect = Protect::new(
-        blueprint.protect(0, epoch(), wan.mac(), peer),
-        lan.rx_queue(0)?,
-        wan.tx_queue(0)?,
-        pool.clone(),
-    );
-    let mut recover =
-        Recover::new(blueprint.recover(0), wan.rx_queue(0)?, lan.tx_queue(0)?, pool, ());
-    let (protected, recovered) = (protect.counters(), recover.counters());
-    let mut rooms = [
-        (RoomName::Protect, Some(&mut protect as &mut dyn Room)),
-        (RoomName::Recover, Some(&mut recover)),
-    ];
-    let stations = config.workers.iter().map(|worker| Station {
-        core: worker.core,
-        // The configuration gives each room to one worker.
-        rooms: rooms
-            .iter_mut()
-            .filter(|(name, _)| worker.rooms.contains(name))
-            .filter_map(|(_, room)| room.take())
-            .collect(),
-    });
-    let stations = stations.collect();
-    service.serve(&eal, &[&lan, &wan], config.gateway.idle, stations)?;
-
-    print_counters("protect (LAN to WAN)", protected.each())?;
-    print_counters("recover (WAN to LAN)", recovered.each())?;
-    print_port(&lan)?;
-    print_port(&wan)?;
+    let mut crew = Crew::new(&eal, &config, &split, &blueprint, epoch())?;
+    let (ports, stations) = crew.stations(&config);
+    service.serve(&eal, &ports, config.gateway.idle, stations)?;
+    crew.print()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,8 @@
 //! What the long-running subcommands share: workers on cores, from start to signal to end.
 
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
@@ -48,14 +50,15 @@ impl Service {
     ) -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         let (ready_in, ready) = channel::bounded(stations.len());
+        let owing = Arc::new(AtomicUsize::new(stations.len()));
         thread::scope(|scope| {
             let mut orders = Vec::new();
             let mut threads = Vec::new();
             for (n, Station { core, rooms }) in stations.into_iter().enumerate() {
                 let (order_in, order) = channel::bounded(1);
                 orders.push(order_in);
-                let ready_in = ready_in.clone();
-                let worker = Worker { rooms, orders: order, idle, start };
+                let (ready_in, owing) = (ready_in.clone(), owing.clone());
+                let worker = Worker { rooms, orders: order, idle, start, owing };
                 let work = move || work(eal, core, worker, &ready_in);
                 let thread = thread::Builder::new().name(format!("worker{n}"));
                 threads.push(thread.spawn_scoped(scope, work)?);
@@ -117,13 +120,15 @@ fn work(eal: &Eal, core: Option<usize>, worker: Worker<'_>, ready: &Sender<Resul
             "core {core} can't be used; expected one that this process may run on (taskset -p $$)"
         );
         let _ = ready.send(Err(problem));
+        worker.owing.fetch_sub(1, Ordering::AcqRel);
         return;
     }
     let registered = eal.register_thread();
     // The main thread waits for this, so it is there to receive it.
     let _ = ready.send(registered.as_ref().map(|_| ()).map_err(ToString::to_string));
-    if registered.is_ok() {
-        worker.run();
+    match registered {
+        Ok(_registered) => worker.run(),
+        Err(_) => _ = worker.owing.fetch_sub(1, Ordering::AcqRel),
     }
 }
 
@@ -141,14 +146,16 @@ fn stop(orders: &[Sender<Order>]) {
     }
 }
 
-/// Opens a port of one queue each way for frames of up to `mtu`.
+/// Opens a port for frames of up to `mtu`, with as many queues each way, to receive and to send, or
+/// as many of these as the driver has.
 pub(super) fn open_port(
     eal: &Eal,
     device: &Device,
     mtu: u16,
+    [rx_queues, tx_queues]: [u16; 2],
     pool: &Mempool,
 ) -> Result<Port, PortError> {
-    let config = PortConfig { mtu: Some(mtu), ..PortConfig::default() };
+    let config = PortConfig { mtu: Some(mtu), rx_queues, tx_queues, ..PortConfig::default() };
     let port = quietly(|| Port::open(eal, device, &config, pool))?;
     log::info!(
         "port {}: address {}, MTU {}",

@@ -69,8 +69,8 @@ pub(super) fn run(arguments: &WanArguments) -> Outcome {
     };
     let eal = quietly(|| Eal::init(&eal_config))?;
     let pool = Mempool::new(&eal, "packets", MBUFS, room)?;
-    let west = open_port(&eal, &arguments.west, arguments.link.wan_mtu, &pool)?;
-    let east = open_port(&eal, &arguments.east, arguments.link.wan_mtu, &pool)?;
+    let west = open_port(&eal, &arguments.west, arguments.link.wan_mtu, [1, 1], &pool)?;
+    let east = open_port(&eal, &arguments.east, arguments.link.wan_mtu, [1, 1], &pool)?;
     let mut wan = Wan::new(
         (west.rx_queue(0)?, west.tx_queue(0)?),
         (east.rx_queue(0)?, east.tx_queue(0)?),

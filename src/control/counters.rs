@@ -150,6 +150,20 @@ counters! {
     }
 }
 
+counters! {
+    /// What `dispatch` counts.
+    DispatchCounters {
+        /// Packets from the port.
+        received,
+        /// Turns in which nothing was received, since a worker had no room for more.
+        held_back,
+        /// Dropped: for a worker that takes nothing, while another does.
+        worker_stalled,
+        /// Dropped: the gateway stopped before a worker had taken it.
+        left_at_stop,
+    }
+}
+
 impl ProtectCounters {
     /// The reasons for which a frame from the LAN was dropped, and how many were.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {

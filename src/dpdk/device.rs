@@ -47,6 +47,13 @@ impl Device {
         split(self.text()).1
     }
 
+    /// Whether only the operator knows how many queues it has: both ends of a memif must open equally
+    /// many. To one that opens more, each of these looks like the first, so that it receives packets
+    /// twice; to one that opens fewer, there is no connection.
+    pub fn hides_its_queues(&self) -> bool {
+        self.name().starts_with("net_memif")
+    }
+
     /// The values of one argument, such as `rx_pcap`, which may be given once for each queue.
     pub fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         let pairs = self.arguments().split(',').filter_map(|pair| pair.split_once('='));
@@ -124,5 +131,7 @@ mod tests {
         assert_eq!(device.arguments(), "iface=veth0,blocksz=20480");
         assert_eq!(device.values("iface").next(), Some("veth0"));
         assert_eq!(device.values("qpairs").count(), 0);
+        assert!(!device.hides_its_queues());
+        assert!(Device::parse("net_memif1,role=server").unwrap().hides_its_queues());
     }
 }

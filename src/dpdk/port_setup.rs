@@ -54,7 +54,11 @@ impl Inner {
         self.pool = Some(pool.clone());
         let id = self.id;
         let info = self.info()?;
-        let rx_queues = self.clamped("receive", config.rx_queues, info.max_rx_queues);
+        // Without RSS, a NIC would put everything into the first queue.
+        let spreads =
+            self.is_virtual || info.flow_type_rss_offloads & dpdk_sys::SHIM_RSS_FLOWS != 0;
+        let most = if spreads { info.max_rx_queues } else { 1 };
+        let rx_queues = self.clamped("receive", config.rx_queues, most);
         let tx_queues = self.clamped("transmit", config.tx_queues, info.max_tx_queues);
         self.check_mtu(config, &info, pool)?;
         let mtu = self.settable_mtu(config, &info);

@@ -21,7 +21,9 @@ use crate::wire::shim::Integrity;
 
 /// What a repair packet that merges bins has in its header beyond one that does not, at most.
 const MORE_RUNS: usize = (MAX_RUNS - 1) * Run::WIRE_LEN;
-/// Mbufs in receive and transmit rings and on their way, for two ports.
+/// Mbufs in receive and transmit rings and on their way, for two ports and a worker. A ring takes
+/// up to 1024. Each worker may have four at the ports and two between workers, but no more than four
+/// of these at once beside one for each port; what is left rests in its cache.
 const IN_PASSING: usize = 8 * 1024 - 1;
 /// Longer frames than this have several mbufs, and no WAN lets them through.
 pub const MAX_PORT_MTU: u16 = 16_000;
@@ -55,6 +57,10 @@ pub struct Blueprint {
     pub window: Option<usize>,
     /// Whether packet memory comes from hugepages; without, it takes more.
     pub hugepages: bool,
+    /// On how many channels it sends: workers that protect.
+    pub channels_out: u8,
+    /// How many channels of the peer it recovers.
+    pub channels_in: u8,
 }
 
 /// Why a gateway can't be built. One line each.
@@ -87,7 +93,7 @@ pub enum BlueprintError {
     /// It takes too much.
     #[error(
         "code {code} takes {} MiB of memory ({memory}), more than the limit of {} MiB; choose smaller \
-         groups or interleaves, or raise the limit",
+         groups or interleaves, fewer channels, or raise the limit",
         mib(memory.total()), mib(*limit)
     )]
     MemoryLimit {
@@ -146,6 +152,8 @@ impl Blueprint {
             code,
             window: None,
             hugepages: false,
+            channels_out: 1,
+            channels_in: 1,
         }
     }
 
@@ -225,21 +233,23 @@ impl Blueprint {
         mempool::data_room_for(self.wan_port_mtu().max(self.lan_port_mtu()))
     }
 
-    /// How many mbufs the receiver keeps at most: its window, and repairs that wait.
+    /// How many mbufs the receiver keeps at most: its windows, and repairs that wait.
     pub fn kept(&self) -> u32 {
-        self.decoder().packets_held().min(u32::MAX as usize) as u32
+        let each = self.decoder().packets_held().min(u32::MAX as usize) as u32;
+        each.saturating_mul(u32::from(self.channels_in))
     }
 
     /// How many mbufs a gateway holds at most: what it keeps, and those in passing.
     pub fn mbufs(&self) -> u32 {
-        self.kept().saturating_add((IN_PASSING + BURST) as u32)
+        let workers = u32::from(self.channels_out.max(self.channels_in));
+        self.kept().saturating_add((IN_PASSING + BURST) as u32 * workers)
     }
 
     /// What it allocates.
     pub fn memory(&self) -> Memory {
         Memory {
-            groups: self.encoder().memory_bytes() as u64,
-            window: self.decoder().memory_bytes::<Kept>() as u64,
+            groups: self.encoder().memory_bytes() as u64 * u64::from(self.channels_out),
+            window: self.decoder().memory_bytes::<Kept>() as u64 * u64::from(self.channels_in),
             mbufs: mempool::estimated_bytes(self.mbufs(), self.data_room(), self.hugepages),
         }
     }
@@ -322,6 +332,18 @@ mod tests {
         assert!(small.check(1 << 30).unwrap_err().to_string().contains("MTU of 100"));
         let window = Blueprint { window: Some(1024), ..good.clone() };
         assert!(window.check(1 << 30).unwrap_err().to_string().contains("2060"));
+    }
+
+    #[test]
+    fn every_channel_takes_its_own() {
+        let one = blueprint("20:97,101,103+g1");
+        let four = Blueprint { channels_out: 2, channels_in: 4, ..one.clone() };
+        assert_eq!(four.memory().groups, 2 * one.memory().groups);
+        assert_eq!(four.memory().window, 4 * one.memory().window);
+        assert_eq!((four.kept(), four.mbufs()), (4 * one.kept(), 4 * one.mbufs()));
+        let limit = one.memory().total();
+        assert_eq!(one.check(limit), Ok(()));
+        assert!(four.check(limit).unwrap_err().to_string().contains("fewer channels"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How a room receives and sends: a port's queues, or something that wraps them.
 
-use crate::dpdk::mbuf::{Burst, Mbuf};
+use crate::dpdk::mbuf::{self, Burst, Mbuf};
 use crate::dpdk::{RxQueue, TxQueue};
 
 /// Where frames come from.
@@ -26,6 +26,35 @@ impl Transmit for TxQueue {
     #[inline]
     fn transmit(&mut self, _now: u64, burst: &mut Burst) {
         self.burst(burst);
+    }
+}
+
+/// Several queues as one, received from in turn. Each keeps its own order.
+pub struct Queues<R> {
+    queues: Vec<R>,
+    next: usize,
+}
+
+impl<R: Receive> Queues<R> {
+    /// Of one queue or more.
+    pub fn new(queues: Vec<R>) -> Queues<R> {
+        Queues { queues, next: 0 }
+    }
+}
+
+impl<R: Receive> Receive for Queues<R> {
+    #[inline]
+    fn receive(&mut self, now: u64, burst: &mut Burst) {
+        // Drivers want an empty burst, so what one queue brings is all that this call does.
+        for _ in 0..self.queues.len() {
+            if let Some(queue) = self.queues.get_mut(self.next) {
+                queue.receive(now, burst);
+            }
+            self.next = if self.next + 1 < self.queues.len() { self.next + 1 } else { 0 };
+            if !burst.is_empty() {
+                return;
+            }
+        }
     }
 }
 
@@ -71,6 +100,18 @@ impl<T: Transmit> Outbox<T> {
     /// Whether nothing waits to be sent.
     pub fn is_empty(&self) -> bool {
         self.burst.is_empty()
+    }
+
+    /// How many frames wait.
+    pub fn len(&self) -> usize {
+        self.burst.len()
+    }
+
+    /// Drops what waits; says how many frames that were.
+    pub fn discard(&mut self) -> usize {
+        let count = self.burst.len();
+        mbuf::free(&mut self.burst);
+        count
     }
 
     /// Tries to send what waits.

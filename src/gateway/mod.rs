@@ -7,6 +7,9 @@
 //!            +-----------------------------------------+
 //! ```
 //!
+//! Where a port has a queue for each of several workers, each has its own `protect` or `recover`.
+//! Where it has not, [`dispatch`] receives for them, and [`gather`] sends.
+//!
 //! * **Does:** moves frames, as docs/ARCHITECTURE.md follows one; every drop has a counter.
 //! * **Fed by:** the receive queues of the LAN and the WAN port.
 //! * **Feeds:** their transmit queues.
@@ -14,6 +17,8 @@
 //! * **Must not:** read a clock (time is passed in), lock, allocate, log or panic per packet.
 
 pub mod blueprint;
+pub mod dispatch;
+pub mod gather;
 pub mod inbound;
 pub mod io;
 pub mod protect;
@@ -22,7 +27,9 @@ pub mod settings;
 pub mod worker;
 
 pub use blueprint::{Blueprint, BlueprintError};
-pub use io::{Outbox, Receive, Transmit};
+pub use dispatch::{Dispatch, Spread};
+pub use gather::Gather;
+pub use io::{Outbox, Queues, Receive, Transmit};
 pub use protect::Protect;
 pub use recover::{Observer, Recover};
 pub use settings::{LinkLocal, Outer, Oversize, Side};

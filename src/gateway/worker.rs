@@ -4,8 +4,10 @@
 //! * **Fed by:** control, through a channel that it looks at between turns.
 //! * **Feeds:** its rooms, with the time.
 //! * **Runs on:** its own thread, which whoever starts it has pinned and registered with DPDK.
-//! * **Must not:** share anything that another worker writes.
+//! * **Must not:** share anything that another worker writes, until it stops.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,6 +58,9 @@ pub struct Worker<'a> {
     pub idle: Idle,
     /// When time began.
     pub start: Instant,
+    /// How many workers still owe something. The only word that workers share, and only when they
+    /// stop: what one still hands over, another must still send.
+    pub owing: Arc<AtomicUsize>,
 }
 
 impl Worker<'_> {
@@ -73,18 +78,32 @@ impl Worker<'_> {
                 }
             }
         }
+        let done = self.finish_until(|_| true);
+        // Release and acquire: whoever sees this sees what was handed over before.
+        self.owing.fetch_sub(1, Ordering::AcqRel);
+        // Once nobody else owes anything, one more turn without work is the end.
+        if !(done && self.finish_until(|others_done| others_done)) {
+            log::warn!("packets are left that a port did not take; they are lost");
+        }
+    }
+
+    /// Lets the rooms send what they owe, until that is all and `enough` agrees, which is told
+    /// whether, before that, nobody owed anything. Says whether that is all.
+    fn finish_until(&mut self, enough: impl Fn(bool) -> bool) -> bool {
+        let mut done = false;
         for _ in 0..FINAL_TURNS {
+            let others_done = self.owing.load(Ordering::Acquire) == 0;
             let now = self.now();
-            let mut done = true;
+            done = true;
             for room in &mut self.rooms {
                 done &= room.finish(now);
             }
-            if done {
-                return;
+            if done && enough(others_done) {
+                break;
             }
             thread::sleep(NAP);
         }
-        log::warn!("packets are left that a port did not take; they are lost");
+        done
     }
 
     fn must_stop(&self) -> bool {

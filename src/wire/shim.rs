@@ -134,6 +134,13 @@ impl Shim {
     }
 }
 
+/// The channel that a packet without its outer header says it belongs to, for whoever only hands it
+/// on: nothing else is looked at.
+#[inline]
+pub fn channel_of(packet: &[u8]) -> Option<u8> {
+    Raw::ref_from_prefix(packet).ok().map(|(raw, _)| raw.channel)
+}
+
 /// The key of the checks that source packets carry.
 pub fn source_key(channel: u8, epoch: u32) -> CheckKey {
     CheckKey::new(Kind::Source as u8, channel, epoch)
@@ -164,6 +171,7 @@ mod tests {
         ];
         assert_eq!(shim().emit(), bytes);
         assert_eq!(Shim::parse(&bytes), Ok((shim(), &[][..])));
+        assert_eq!((channel_of(&bytes), channel_of(&bytes[..23])), (Some(0x12), None));
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ("[code]", "[code]\nidle = \"0ms\"", &["code.idle", "got 0, expected a time"]),
         ("[code]", "[code]\nwindow = 100", &["code.layers", "expected at least 2060"]),
         ("[code]", "[code]\nmax_age = [\"1ms\"]", &["code.max_age", "got 1 times for 3 layers"]),
-        ("\"protect\", ", "", &["worker", "expected the rooms", "each once"]),
+        ("\"protect\", ", "", &["worker", "expected the rooms", "each at least once"]),
         ("rooms =", "core = 99999\nrooms =", &["worker", "core 99999 does not exist"]),
         ("net_null1", "net_null0", &["wan.port", "got net_null0", "expected another"]),
         ("net_null1", "null 1", &["gateway.toml:8", "null 1", "expected a PCI address"]),
