@@ -92,7 +92,7 @@ fn main() -> std::io::Result<()> {
             (0..400u16).map(|k| ((u32::from(k) * (2 * u32::from(n) + 1) * 7) >> 2) as u8).collect();
         let begin = [n, 255 * (n & 1), n, n >> 2, 40 + n];
         write("stream", &format!("steps-{n}"), &[&begin[..], &steps].concat())?;
-        write("hostile", &format!("steps-{n}"), &[&[n], &steps[..]].concat())?;
+        write("hostile", &format!("steps-{n}"), &[&[n, n << 4], &steps[..]].concat())?;
     }
     Ok(())
 }

@@ -29,6 +29,8 @@ struct Far {
     delivered: BTreeSet<u64>,
     admitted: Vec<(u64, u64, Held)>,
     repairs: Vec<RepairIn<Held>>,
+    /// Every repair is what it says it is: none may be refused.
+    honest: bool,
     /// Near where the numbers are at the moment.
     here: u64,
     window: u64,
@@ -38,7 +40,7 @@ struct Far {
 pub fn check(bytes: &[u8]) {
     let mut input = Input(bytes);
     let window = input.pick(&[64, 64, 128, 1024]);
-    let mut far = Far::new(window);
+    let mut far = Far::new(window, input.hit(96));
     for _ in 0..2000 {
         if input.is_empty() {
             break;
@@ -54,7 +56,7 @@ fn key(epoch: u32) -> CheckKey {
 }
 
 impl Far {
-    fn new(window: usize) -> Far {
+    fn new(window: usize, honest: bool) -> Far {
         let check = Some(key(0));
         let config =
             DecoderConfig { window, max_frame: MAX_FRAME, check, engine: Engine::detect() };
@@ -66,6 +68,7 @@ impl Far {
             delivered: BTreeSet::new(),
             admitted: Vec::new(),
             repairs: Vec::new(),
+            honest,
             here: 0,
             window: window as u64,
         }
@@ -76,7 +79,7 @@ impl Far {
     }
 
     fn event(&mut self, input: &mut Input<'_>) {
-        match input.below(16) {
+        match input.below(18) {
             0..=4 => {
                 let seq = self.number(input);
                 self.source(seq);
@@ -94,7 +97,8 @@ impl Far {
                 let to = self.anywhere(input);
                 self.jump(input, to);
             }
-            _ => self.restart(input),
+            15 => self.restart(input),
+            _ => self.flood(input),
         }
         if self.admitted.len() + self.repairs.len() >= 32 {
             self.settle(input);
@@ -118,7 +122,8 @@ impl Far {
     }
 
     fn number(&self, input: &mut Input<'_>) -> u64 {
-        let near = (self.here + u64::from(input.u8())).saturating_sub(128);
+        let spread = input.pick(&[4, 16, 32, 128]);
+        let near = (self.here + u64::from(input.u8()) % (2 * spread)).saturating_sub(spread);
         near.min(seq::LIMIT - 1)
     }
 
@@ -144,26 +149,18 @@ impl Far {
         let base = if input.hit(32) { self.anywhere(input) } else { self.number(input) };
         let count = match input.hit(16) {
             true => input.u16(),
-            false => 1 + u16::from(input.below(10)),
+            false => 1 + u16::from(input.below(10)) / 2,
         };
         let Some(members) = self.members(input, base, count) else { return };
-        let lie = if input.hit(128) { 1 + input.below(7) } else { 0 };
+        let lie = if !self.honest && input.hit(128) { 1 + input.below(7) } else { 0 };
         let content = match lie {
             1 => self.members(input, base, count.max(2) - 1),
             2 => self.members(input, base + 1, count),
             _ => None,
         };
         let epoch = if lie == 3 { self.epoch ^ 1 } else { self.epoch };
-        let (mut lengths, mut checks, mut payload) = (0, 0, Frame::new());
-        for seq in content.as_ref().unwrap_or(&members).iter() {
-            let frame = frame_of(seq);
-            lengths ^= frame.len() as u16;
-            checks ^= key(epoch).check(seq, &frame);
-            while payload.len() < frame.len() {
-                payload.push(0);
-            }
-            payload.iter_mut().zip(&frame).for_each(|(sum, byte)| *sum ^= byte);
-        }
+        let (mut lengths, mut checks, mut payload) =
+            self.sum(content.as_ref().unwrap_or(&members), epoch);
         match lie {
             4 => lengths = input.u16(),
             5 => checks ^= 1 << input.below(64),
@@ -173,6 +170,33 @@ impl Far {
         }
         let payload = self.held(payload);
         self.repairs.push(RepairIn { members, lengths, checks, payload });
+    }
+
+    /// More repairs than can wait, of the packets before the head.
+    fn flood(&mut self, input: &mut Input<'_>) {
+        let base = self.decoder.head().saturating_sub(u64::from(input.below(64)));
+        let (count, stride) = (2 + u16::from(input.below(3)), 1 + u16::from(input.below(8)));
+        for n in 0..u64::from(input.below(80)) {
+            let Ok(members) = Members::single(base + n % 8, stride, count) else { return };
+            let (lengths, checks, payload) = self.sum(&members, self.epoch);
+            let payload = self.held(payload);
+            self.repairs.push(RepairIn { members, lengths, checks, payload });
+        }
+    }
+
+    /// What a repair of these has in it.
+    fn sum(&self, members: &Members, epoch: u32) -> (u16, u64, Frame) {
+        let (mut lengths, mut checks, mut payload) = (0, 0, Frame::new());
+        for seq in members.iter() {
+            let frame = frame_of(seq);
+            lengths ^= frame.len() as u16;
+            checks ^= key(epoch).check(seq, &frame);
+            while payload.len() < frame.len() {
+                payload.push(0);
+            }
+            payload.iter_mut().zip(&frame).for_each(|(sum, byte)| *sum ^= byte);
+        }
+        (lengths, checks, payload)
     }
 
     fn members(&self, input: &mut Input<'_>, base: u64, count: u16) -> Option<Members> {
@@ -207,6 +231,7 @@ impl Far {
                 assert!(last >= head + self.window / 2);
             }
         }
+        assert!(!self.honest || decoder.refused() == 0, "an honest repair was refused");
         assert!(Rc::strong_count(token) - 1 <= self.most_held, "more is held than was said");
     }
 
@@ -233,14 +258,7 @@ impl Far {
             }
             (start..start + 4).filter(|seq| seq % 4 != 2).for_each(|seq| self.source(seq));
             let members = Members::single(start, 1, 4).expect("a group");
-            let sum =
-                |seq: u64| (frame_of(seq).len() as u16, key(self.epoch).check(seq, &frame_of(seq)));
-            let (lengths, checks) =
-                members.iter().map(sum).fold((0, 0), |a, b| (a.0 ^ b.0, a.1 ^ b.1));
-            let mut payload = Frame::from([0; MAX_FRAME]);
-            for seq in members.iter() {
-                payload.iter_mut().zip(frame_of(seq)).for_each(|(sum, byte)| *sum ^= byte);
-            }
+            let (lengths, checks, payload) = self.sum(&members, self.epoch);
             let payload = self.held(payload);
             self.repairs.push(RepairIn { members, lengths, checks, payload });
             self.settle(&mut Input(&[]));
