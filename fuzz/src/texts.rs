@@ -175,7 +175,8 @@ pub fn config(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     match Config::parse(Path::new("gateway.toml"), text) {
         Ok(config) => {
-            let blueprint = config.blueprint();
+            let split = config.split().expect("validated");
+            let blueprint = config.blueprint(&split);
             assert!(blueprint.check(config.gateway.memory_limit).is_ok());
             blueprint.warnings().iter().for_each(one_line);
             let codes = [Some(&blueprint.code), blueprint.sparse.as_ref()];

@@ -40,10 +40,11 @@ impl DecoderConfig {
         (4 * span as usize).max(NEAR_START as usize).next_power_of_two()
     }
 
-    /// The most packets that a decoder holds on to at once: its window, and repairs that wait.
+    /// The most packets that a decoder holds on to at once: its window, repairs that wait, and
+    /// packets that left the window and were not yet taken.
     pub fn packets_held(&self) -> usize {
         let window = Window::<()>::rounded(self.window);
-        window + pending_entries(window)
+        window + pending_entries(window) + DEPARTED
     }
 
     /// How many bytes [`Decoder::new`] allocates, without the packets themselves.

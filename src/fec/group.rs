@@ -9,7 +9,7 @@ use arrayvec::ArrayVec;
 use super::seq;
 
 /// The most runs that one repair may have.
-pub const MAX_RUNS: usize = 8;
+pub const MAX_RUNS: usize = 12;
 /// The most members that one repair may have.
 pub const MAX_MEMBERS: usize = 4096;
 

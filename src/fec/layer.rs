@@ -280,30 +280,50 @@ impl LayerState {
         if self.open == 0 {
             return 0;
         }
+        let train = self.lone_train();
         let longest = self.open_groups().map(|group| sums.bytes(&group.sum).len()).max();
         let more_runs = room.saturating_sub(longest.unwrap_or(0)) / Run::WIRE_LEN;
-        let most_runs =
-            (1 + more_runs).min(MAX_RUNS).min(MAX_MEMBERS / usize::from(self.layer.group));
+        let most_merged = match train {
+            Some(_) => MAX_MEMBERS,
+            None => (1 + more_runs).min(MAX_RUNS).min(MAX_MEMBERS / usize::from(self.layer.group)),
+        };
         let wanted = self.open_packets.div_ceil(usize::from(self.layer.group.div_ceil(2)));
         let groups = (wanted + usize::from(self.index))
             .min(budget)
-            .clamp(self.open.div_ceil(most_runs), self.open);
+            .clamp(self.open.div_ceil(most_merged), self.open);
         let first = ready.len();
+        let start = train.unwrap_or(0);
         let mut rank = 0;
-        for bin in 0..self.bins.len() {
+        for bin in (start..self.bins.len()).chain(0..start) {
             let Some(group) = self.bins[bin].group.take() else { continue };
             if rank < groups {
-                ready.push_back(self.ready(group, true));
+                let mut merged = self.ready(group, true);
+                if train.is_some() {
+                    merged.stride = groups as u16;
+                }
+                ready.push_back(merged);
             } else {
-                let ready = &mut ready[first + rank % groups];
-                ready.runs.push(Run { base: group.base, count: group.count });
-                sums.merge(&mut ready.sum, group.sum);
+                let merged = &mut ready[first + rank % groups];
+                match train {
+                    // Every so many packets of the train: one run.
+                    Some(_) => merged.runs[0].count += 1,
+                    None => merged.runs.push(Run { base: group.base, count: group.count }),
+                }
+                sums.merge(&mut merged.sum, group.sum);
             }
             rank += 1;
         }
         self.open = 0;
         self.open_packets = 0;
         groups
+    }
+
+    /// Whether what is open is a train of packets, one in each bin, and then the bin of the first.
+    fn lone_train(&self) -> Option<usize> {
+        let bases = || self.open_groups().map(|group| group.base);
+        let (first, last) = (bases().min()?, bases().max()?);
+        let lone = self.open_packets == self.open && last - first + 1 == self.open as u64;
+        lone.then(|| (first % u64::from(self.layer.interleave)) as usize)
     }
 
     fn open_groups(&self) -> impl Iterator<Item = &Group> {

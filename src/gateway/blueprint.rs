@@ -328,8 +328,8 @@ mod tests {
         assert!(good.warnings().is_empty());
         let error = good.check(1 << 20).unwrap_err().to_string();
         assert!(error.contains("20:97,101,103+g1") && error.contains("limit of 1 MiB"), "{error}");
-        let small = Blueprint { wan_mtu: 100, ..good.clone() };
-        assert!(small.check(1 << 30).unwrap_err().to_string().contains("MTU of 100"));
+        let small = Blueprint { wan_mtu: 90, ..good.clone() };
+        assert!(small.check(1 << 30).unwrap_err().to_string().contains("MTU of 90"));
         let window = Blueprint { window: Some(1024), ..good.clone() };
         assert!(window.check(1 << 30).unwrap_err().to_string().contains("2060"));
     }

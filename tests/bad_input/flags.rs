@@ -16,7 +16,7 @@ fn each_bad_flag_is_named_with_what_was_got_and_what_is_expected() {
         ("--code 1024:16381", &["1024:16381", "MiB of memory", "limit of 2048 MiB"]),
         ("--memory-limit 1MiB", &["20:97,101,103+g1", "limit of 1 MiB"]),
         ("--memory-limit 2GB", &["--memory-limit", "2GB", "expected a number and one of"]),
-        ("--wan-mtu 241", &["a WAN MTU of 241", "expected at least 242"]),
+        ("--wan-mtu 121", &["a WAN MTU of 121", "expected at least 122"]),
         ("--wan-mtu 70000", &["--wan-mtu", "70000"]),
         ("--sparse some", &["--sparse", "some", "or auto, or off"]),
         ("--latency 1us", &["--idle 1ms", "1us of --latency", "expected more than 0"]),

@@ -214,5 +214,6 @@ impl Receiver {
             assert_ne!(fate, RepairFate::Refused);
             assert_ne!(fate, RepairFate::Jump);
         }
+        self.decoder.take_departed().for_each(drop);
     }
 }

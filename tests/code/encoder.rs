@@ -54,7 +54,8 @@ proptest! {
         prop_assert_eq!(sender.encoder.shed(), 0);
     }
 
-    /// A flush sends what is left, merging only groups that are open, none of them twice.
+    /// A flush sends what is left, merging only groups that are open, none of them twice. Groups of
+    /// one packet each may be merged into a single run of another stride.
     #[test]
     fn a_flush_covers_the_rest(code in any_code(), packets in 1u64..1000) {
         let mut sender = Sender::new(&code);
@@ -66,7 +67,12 @@ proptest! {
             prop_assert!(repair.flushed);
             let layer = code.layers()[usize::from(repair.layer)];
             let groups: BTreeSet<Vec<u64>> = groups(layer, packets).into_values().collect();
-            for run in repair.content.members.runs() {
+            let members = &repair.content.members;
+            let lone = members.stride() != layer.interleave;
+            for member in members.iter().filter(|_| lone) {
+                prop_assert!(groups.contains(&vec![member]), "{member} is not alone in {code}");
+            }
+            for run in members.runs().iter().filter(|_| !lone) {
                 let run: Vec<u64> = (0..u64::from(run.count))
                     .map(|k| run.base + k * u64::from(layer.interleave))
                     .collect();
