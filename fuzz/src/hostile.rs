@@ -175,7 +175,7 @@ impl Far {
     /// More repairs than can wait, of the packets before the head.
     fn flood(&mut self, input: &mut Input<'_>) {
         let base = self.decoder.head().saturating_sub(u64::from(input.below(64)));
-        let (count, stride) = (2 + u16::from(input.below(3)), 1 + u16::from(input.below(8)));
+        let (count, stride) = (2 + u16::from(input.below(8)), 1 + u16::from(input.below(8)));
         for n in 0..u64::from(input.below(80)) {
             let Ok(members) = Members::single(base + n % 8, stride, count) else { return };
             let (lengths, checks, payload) = self.sum(&members, self.epoch);

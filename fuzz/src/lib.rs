@@ -50,7 +50,7 @@ pub const TARGETS: &[Target] = &[
     #[cfg(feature = "dpdk")]
     Target { name: "device", check: texts::device, inputs: 200_000 },
     Target { name: "stream", check: stream::check, inputs: 10_000 },
-    Target { name: "hostile", check: hostile::check, inputs: 40_000 },
+    Target { name: "hostile", check: hostile::check, inputs: 20_000 },
 ];
 
 /// Where a target's inputs are.
