@@ -1,14 +1,19 @@
 # `make demo` shows the product on a capture; `make test` is what every change must pass. Both
 # install what they need from Debian, saying so first. Nothing here needs root or hugepages.
 
-.PHONY: help setup demo test lint unit
+.PHONY: help setup demo bench test lint unit fuzz
 .DEFAULT_GOAL := help
 
 CARGO := cargo
+SECONDS := 60
+TARGETS :=
 
 help:
 	@echo "make demo   play a real capture through a pair of gateways and a lossy WAN (a minute or two)"
+	@echo "make bench  measure what one core of this machine does; rewrites perf/RESULTS.md"
 	@echo "make test   formatting, lints, all tests, and the demo's assertions (about ten minutes)"
+	@echo "make fuzz   every parser and the code against inputs without end: SECONDS=600 for each target,"
+	@echo "            TARGETS='stream hostile' for some of them"
 
 setup:
 	@scripts/setup
@@ -17,6 +22,10 @@ demo: setup
 	$(CARGO) build --release
 	@scripts/demo target/release/maelstrom
 
+bench: setup
+	$(CARGO) build --release
+	@scripts/bench target/release/maelstrom
+
 test: lint unit demo
 
 lint: setup
@@ -24,8 +33,13 @@ lint: setup
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 
-# The second and third line are the parts that must build and pass without libdpdk.
+# The lines from the second on are the parts that must build and pass without libdpdk.
 unit: setup
 	$(CARGO) test --workspace
-	$(CARGO) test --no-default-features --lib --test code
+	$(CARGO) test --no-default-features --lib --test code --test no_alloc
+	$(CARGO) test -p maelstrom-fuzz --no-default-features
 	$(CARGO) test -p netsync
+
+# What fails is saved where `make test` replays it. The bounded run is part of `make test`.
+fuzz: setup
+	@scripts/fuzz $(SECONDS) $(TARGETS)

@@ -539,6 +539,7 @@ mod tests {
             ("#sparse", "sparse = \"some\"", "or off"),
             ("#latency", "latency = \"1us\"", "code.latency"),
             ("#idle", "idle = \"0ms\"", "code.idle"),
+            ("#sparse", "sparse = \"64:101\"\nwindow = 4096", "64:101"),
             ("#max_age", "max_age = [\"10ms\"]", "code.max_age"),
             ("#flush_cap", "flush_cap = 0.5", "code.flush_cap"),
             ("#window", "window = 100", "2060"),

@@ -153,16 +153,25 @@ fn split_decimal(number: &str) -> Option<(&str, &str)> {
 
 /// `whole.fraction × size`, if that is a whole number of 64 bits.
 fn exact(whole: &str, fraction: &str, size: u64) -> Option<u64> {
-    let mut value = whole.parse::<u64>().ok()?.checked_mul(size)?;
-    let mut place = size;
-    for digit in fraction.trim_end_matches('0').bytes().map(|b| u64::from(b - b'0')) {
-        if !place.is_multiple_of(10) {
-            return None;
-        }
-        place /= 10;
-        value = value.checked_add(digit * place)?;
+    let whole = whole.parse::<u64>().ok()?.checked_mul(size)?;
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.is_empty() {
+        return Some(whole);
     }
-    Some(value)
+    // More digits than 128 bits hold are no whole number either: a size of 2^30 has 30 places.
+    let digits = fraction.parse::<u128>().ok()?;
+    let places = 10u128.checked_pow(fraction.len() as u32)?;
+    let common = gcd(places, size.into());
+    let (places, size) = (places / common, u128::from(size) / common);
+    if !digits.is_multiple_of(places) {
+        return None;
+    }
+    // Less than `size`, since a fraction is less than 1.
+    whole.checked_add((digits / places * size) as u64)
+}
+
+fn gcd(a: u128, b: u128) -> u128 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]
@@ -183,6 +192,11 @@ mod tests {
         assert_eq!(parse_time("0ns"), Ok(0));
         assert_eq!(parse_time("1.000000001s"), Ok(1_000_000_001));
         assert_eq!(parse_size("2GiB"), Ok(2 << 30));
+        assert_eq!(parse_size("1.5GiB"), Ok(3 << 29));
+        assert_eq!(parse_size("0.0009765625KiB"), Ok(1));
+        assert!(parse_size("0.3KiB").is_err());
+        assert_eq!(parse_time("18446744073.709551615s"), Ok(u64::MAX));
+        assert!(parse_time("18446744073.709551616s").is_err());
         assert!(parse_size("2GB").is_err());
     }
 

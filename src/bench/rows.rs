@@ -57,11 +57,31 @@ pub struct Row {
     pub cycles_per_packet: f64,
     /// What the room allocates, its packets included, for each worker.
     pub memory_bytes: u64,
+    /// Its packets a second over those of `forward`, of this size and number of workers.
+    pub of_forward: f64,
+    /// Its bits a second over those of `memcpy`, likewise.
+    pub of_memcpy: f64,
+}
+
+impl Row {
+    /// Fills in the ratios from the yardsticks among `rows`, which include this row if it is one.
+    pub fn compare(&mut self, rows: &[Row]) {
+        let yardstick = |room| {
+            let fits = |row: &&Row| {
+                row.room == room && row.size == self.size && row.workers == self.workers
+            };
+            rows.iter().find(fits)
+        };
+        let forward = yardstick(Subject::Forward).map_or(self.mpps, |row| row.mpps);
+        let memcpy = yardstick(Subject::Memcpy).map_or(self.gbps, |row| row.gbps);
+        self.of_forward = self.mpps / forward;
+        self.of_memcpy = self.gbps / memcpy;
+    }
 }
 
 /// The heading above rows that are printed.
-pub const HEADING: &str =
-    "room     size  code                      loss  workers     Mpps     Gb/s  cycles  MiB";
+pub const HEADING: &str = "room     size  code                     loss  workers    Mpps    Gb/s  \
+                           cycles  MiB  of forward  of memcpy";
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,7 +89,7 @@ impl fmt::Display for Row {
         let code = if self.code.is_empty() { "-" } else { &self.code };
         write!(
             f,
-            "{room:<8} {:<5} {code:<25} {:>4}% {:>8} {:>8.2} {:>8.2} {:>7.1} {:>4}",
+            "{room:<8} {:<5} {code:<23} {:>4}% {:>8} {:>7.2} {:>7.1} {:>7.1} {:>4}  {:>10.3}  {:>9.3}",
             self.size.to_string(),
             self.loss * 100.0,
             self.workers,
@@ -77,6 +97,8 @@ impl fmt::Display for Row {
             self.gbps,
             self.cycles_per_packet,
             self.memory_bytes >> 20,
+            self.of_forward,
+            self.of_memcpy,
         )
     }
 }

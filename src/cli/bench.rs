@@ -13,6 +13,7 @@ use crate::bench::frames::{SIZES, Size};
 use crate::bench::hugepages::Hugepages;
 use crate::bench::rows::{Case, HEADING, Row, Share, Subject};
 use crate::bench::stage::{Stage, Tally};
+use crate::config::last_cpu;
 use crate::dpdk::{Eal, EalConfig, tsc_hz};
 use crate::fec::Code;
 use crate::wire::shim::Integrity;
@@ -98,6 +99,11 @@ pub(super) fn run(arguments: &BenchArguments) -> Outcome {
     }
     let cases = arguments.cases()?;
     let cores = if arguments.cores.is_empty() { vec![0] } else { arguments.cores.clone() };
+    if let (Some(core), Some(last)) = (cores.iter().max(), last_cpu())
+        && *core > last
+    {
+        return Err(format!("--cores: core {core} does not exist; expected 0 to {last}").into());
+    }
     let memory_mib = WORKER_MEMORY * cores.len() as u32;
     let hugepages = match arguments.no_hugepages {
         true => None,
@@ -127,7 +133,9 @@ pub(super) fn run(arguments: &BenchArguments) -> Outcome {
     let mut rows = Vec::new();
     for case in &cases {
         for &workers in &workers {
-            let row = measure(&eal, case, &cores[..workers], arguments)?;
+            let mut row = measure(&eal, case, &cores[..workers], arguments)?;
+            // The yardsticks come first for each size.
+            row.compare(&rows);
             if !arguments.json {
                 println!("{row}");
             }
@@ -187,6 +195,8 @@ fn measure(
         gbps: bytes * 8.0 / 1e9,
         cycles_per_packet: tsc_hz() as f64 * cores.len() as f64 / packets,
         memory_bytes: results[0].1,
+        of_forward: 1.0,
+        of_memcpy: 1.0,
     })
 }
 

@@ -38,6 +38,12 @@ impl Kept {
         unsafe { slice::from_raw_parts(self.start.as_ptr(), usize::from(self.len)) }
     }
 
+    /// Has the lines fetched that letting go will touch.
+    #[inline]
+    pub fn prefetch(&self) {
+        super::mbuf::prefetch_lines(self.mbuf);
+    }
+
     /// Narrows the view by its first `n` bytes, or all if it has fewer.
     #[inline]
     pub fn skip(&mut self, n: usize) {

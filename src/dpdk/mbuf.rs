@@ -64,16 +64,25 @@ impl Mbuf {
     /// where it is freed to.
     #[inline]
     pub fn prefetch(&self) {
-        prefetch(self.0.as_ptr().cast());
-        prefetch(self.0.as_ptr().cast::<u8>().wrapping_add(64));
+        prefetch_lines(self.0);
     }
 
-    /// Has the frame's first lines fetched; the hardware sees to those behind them.
+    /// Has the frame's first lines fetched.
     #[inline]
-    pub fn prefetch_data(&self) {
+    pub fn prefetch_front(&self) {
         let start = self.start().as_ptr();
         prefetch(start);
         prefetch(start.wrapping_add(64));
+    }
+
+    /// Has the lines behind those fetched, all of them: by the time that the hardware has noticed
+    /// that they are read in order, most of a frame is over.
+    #[inline]
+    pub fn prefetch_rest(&self) {
+        let start = self.start().as_ptr();
+        for line in (128..usize::from(self.data_len())).step_by(64) {
+            prefetch(start.wrapping_add(line));
+        }
     }
 
     /// Bytes of the whole frame, all segments.
@@ -261,6 +270,13 @@ impl fmt::Debug for Mbuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Mbuf({} bytes)", self.len())
     }
+}
+
+/// Has an mbuf's own two lines fetched.
+#[inline]
+pub(super) fn prefetch_lines(mbuf: NonNull<rte_mbuf>) {
+    prefetch(mbuf.as_ptr().cast());
+    prefetch(mbuf.as_ptr().cast::<u8>().wrapping_add(64));
 }
 
 /// Asks for a cache line. Any address will do, as it is only a hint.

@@ -2,6 +2,8 @@
 //!
 //! What is summed is (length, check, bytes), the bytes padded with zeros to the longest frame.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 use super::xor::Engine;
 
 /// Where one sum lives, and the parts of it that are not bytes. Dropping one without
@@ -21,7 +23,8 @@ pub(super) struct Sum {
 }
 
 pub(super) struct Accumulators {
-    bytes: Box<[u8]>,
+    lines: Box<[Line]>,
+    /// Bytes from one slot to the next: whole lines.
     size: usize,
     /// How much of each slot was ever written: beyond it there are zeros.
     dirty: Box<[u32]>,
@@ -29,7 +32,11 @@ pub(super) struct Accumulators {
     engine: Engine,
 }
 
-/// Slots begin on cache lines, relative to each other.
+/// Slots begin on cache lines: a vector that lies across two costs as much as two.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(64))]
+struct Line([u8; LINE]);
+
 const LINE: usize = 64;
 
 impl Accumulators {
@@ -37,7 +44,7 @@ impl Accumulators {
     pub(super) fn new(count: usize, max_frame: usize, engine: Engine) -> Accumulators {
         let size = max_frame.next_multiple_of(LINE);
         Accumulators {
-            bytes: vec![0; count * size].into(),
+            lines: vec![Line([0; LINE]); count * size / LINE].into(),
             size,
             dirty: vec![0; count].into(),
             free: (0..count as u32).rev().collect(),
@@ -55,7 +62,8 @@ impl Accumulators {
         let slot = self.free.pop()?;
         let len = frame.len();
         let dirty = std::mem::replace(&mut self.dirty[slot as usize], len as u32);
-        let bytes = &mut self.bytes[slot as usize * self.size..][..self.size];
+        let at = slot as usize * self.size;
+        let bytes = &mut self.lines.as_mut_bytes()[at..][..self.size];
         bytes[..len].copy_from_slice(frame);
         if dirty as usize > len {
             bytes[len..dirty as usize].fill(0);
@@ -99,7 +107,7 @@ impl Accumulators {
             let start = slot as usize * self.size;
             start..start + frame.len()
         });
-        let into = self.bytes.get_disjoint_mut(ranges);
+        let into = self.lines.as_mut_bytes().get_disjoint_mut(ranges);
         debug_assert!(into.is_ok(), "slots of one packet are distinct, and within");
         if let Ok(into) = into {
             self.engine.scatter(into, frame);
@@ -115,14 +123,15 @@ impl Accumulators {
         *dirty = (*dirty).max(other.longest);
         let len = other.longest as usize;
         let at = |slot: u32| slot as usize * self.size..slot as usize * self.size + len;
-        if let Ok([into, from]) = self.bytes.get_disjoint_mut([at(sum.slot), at(other.slot)]) {
+        let bytes = self.lines.as_mut_bytes();
+        if let Ok([into, from]) = bytes.get_disjoint_mut([at(sum.slot), at(other.slot)]) {
             self.engine.xor(into, from);
         }
         self.release(other);
     }
 
     pub(super) fn bytes(&self, sum: &Sum) -> &[u8] {
-        &self.bytes[sum.slot as usize * self.size..][..sum.longest as usize]
+        &self.lines.as_bytes()[sum.slot as usize * self.size..][..sum.longest as usize]
     }
 
     pub(super) fn release(&mut self, sum: Sum) {

@@ -7,25 +7,26 @@
 //!
 //! It guards against corruption and error, not against forgery: anyone can compute it.
 //!
+//! XXH3 because it has a published specification and vectors well: with AVX2, chosen at run time, it
+//! takes two thirds of what rapidhash V3 takes for a frame of 1500 bytes, and as much for 64.
+//!
 //! ```text
 //! seed  = kind × 2^40 + channel × 2^32 + epoch
 //! key   = fold(seed xor GOLDEN, rotate_left(seed, 32) xor OTHER)
-//! h     = rapidhash V3 of the bytes, default secrets, seed 0
+//! h     = XXH3, 64 bits, of the bytes, default secret, seed 0
 //! s     = key + sequence number × GOLDEN   (mod 2^64)
 //! check = fold(h xor s, rotate_left(s, 32) xor OTHER)
 //! fold(a, b) = low 64 bits of a×b, xor its high 64 bits
 //! GOLDEN = 0x9E37_79B9_7F4A_7C15, OTHER = 0xD1B5_4A32_D192_ED03
 //! ```
 
-use rapidhash::v3::{RapidSecrets, rapidhash_v3_inline};
+use twox_hash::XxHash3_64;
 
 /// 2^64 divided by the golden ratio: neighbouring numbers land far apart.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 /// An odd constant without structure (a multiplier from Steele and Vigna, 2022), so that the two
 /// factors of the fold differ.
 const OTHER: u64 = 0xD1B5_4A32_D192_ED03;
-
-static SECRETS: RapidSecrets = RapidSecrets::seed_cpp(0);
 
 /// What the check of one channel and epoch is seeded with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl CheckKey {
     /// The check of `bytes` under sequence number `seq`.
     #[inline]
     pub fn check(self, seq: u64, bytes: &[u8]) -> u64 {
-        let hash = rapidhash_v3_inline::<true, false, false>(bytes, &SECRETS);
+        let hash = XxHash3_64::oneshot(bytes);
         let seed = self.0.wrapping_add(seq.wrapping_mul(GOLDEN));
         fold(hash ^ seed, seed.rotate_left(32) ^ OTHER)
     }
@@ -98,9 +99,9 @@ mod tests {
     }
 
     const KNOWN: [u64; 4] = [
-        14_326_777_020_638_450_097,
-        10_696_072_429_512_142_093,
-        16_899_582_425_598_100_879,
-        13_164_325_954_089_881_077,
+        3_206_577_288_663_073_380,
+        1_566_434_435_349_904_726,
+        12_903_174_429_216_423_606,
+        4_919_885_687_990_028_450,
     ];
 }

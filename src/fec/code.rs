@@ -39,7 +39,7 @@ pub struct Code {
 /// Why a text is not a code. One line, with what was got and what is expected.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "code \"{text}\": {problem}; expected GROUP:INTERLEAVE,INTERLEAVE,...[+gGUARD], e.g. 20:97,101,103+g1"
+    "code {text:?}: {problem}; expected GROUP:INTERLEAVE,INTERLEAVE,...[+gGUARD], e.g. 20:97,101,103+g1"
 )]
 pub struct CodeError {
     text: String,
@@ -135,7 +135,7 @@ fn parse(text: &str) -> Result<Code, String> {
 
 fn parse_layer(text: &str) -> Result<Layer, String> {
     let (group, interleave) =
-        text.split_once('x').ok_or_else(|| format!("\"{text}\" is not a layer such as 64x101"))?;
+        text.split_once('x').ok_or_else(|| format!("{text:?} is not a layer such as 64x101"))?;
     Ok(Layer {
         group: number("group size", group, MAX_GROUP)?,
         interleave: number("interleave", interleave, MAX_INTERLEAVE)?,
@@ -143,7 +143,7 @@ fn parse_layer(text: &str) -> Result<Layer, String> {
 }
 
 fn parse_guard(text: &str) -> Result<u32, String> {
-    let range = || format!("the guard is \"{text}\", not a number from 0 to 16");
+    let range = || format!("the guard is {text:?}, not a number from 0 to 16");
     let guard: f64 = text.trim().parse().map_err(|_| range())?;
     let thousandths = (guard * 1000.0).round();
     // NaN fails this test too.
@@ -157,7 +157,7 @@ fn parse_guard(text: &str) -> Result<u32, String> {
 fn number(what: &str, text: &str, max: u16) -> Result<u16, String> {
     match text.trim().parse::<u16>() {
         Ok(n) if (1..=max).contains(&n) => Ok(n),
-        _ => Err(format!("the {what} is \"{text}\", not a number from 1 to {max}")),
+        _ => Err(format!("the {what} is {text:?}, not a number from 1 to {max}")),
     }
 }
 
@@ -229,6 +229,9 @@ mod tests {
             "8:1,2,3,4,5,6,7,8,9",
             "8:-1",
             "8:1;2",
+            "8:1,\n2 2",
+            "8\n0x1",
+            "8:1+g\n",
         ] {
             let error = bad.parse::<Code>().expect_err(bad).to_string();
             assert!(error.contains(&format!("{bad:?}")) && error.contains("e.g."), "{error}");

@@ -7,6 +7,8 @@
 //! whether to deliver it; [`Decoder::keep`] for each that was delivered; [`Decoder::repair`] for each
 //! repair packet. The order lets it forward source packets before anything is decoded.
 
+use arrayvec::ArrayVec;
+
 use super::check::CheckKey;
 use super::group::{MAX_MEMBERS, Members};
 use super::pending::{Pending, Ticket};
@@ -61,6 +63,9 @@ fn pending_entries(window: usize) -> usize {
 fn pending_links(window: usize) -> usize {
     window * 2
 }
+
+/// How many packets that left the window are collected: a burst's, and some that it made late.
+const DEPARTED: usize = 64;
 
 /// What becomes of a source packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +129,8 @@ pub struct Decoder<P> {
     ripe: Vec<Ticket>,
     /// The missing members of the repair at hand.
     missing: Vec<u64>,
+    /// Packets that left the window, for the caller to let go of together.
+    departed: Box<ArrayVec<P, DEPARTED>>,
     /// Where a frame is rebuilt.
     scratch: Box<[u8]>,
     started: bool,
@@ -143,6 +150,7 @@ impl<P: AsRef<[u8]>> Decoder<P> {
             pending: Pending::new(entries, pending_links(size)),
             ripe: Vec::with_capacity(entries),
             missing: Vec::with_capacity(MAX_MEMBERS),
+            departed: Box::default(),
             scratch: vec![0; config.max_frame].into(),
             started: false,
             check: config.check,
@@ -154,6 +162,16 @@ impl<P: AsRef<[u8]>> Decoder<P> {
     /// How many repairs that waited made way for newer ones, or found no room to wait.
     pub fn evicted(&self) -> u64 {
         self.pending.evicted()
+    }
+
+    /// The packets that have left the window since they were last taken, or the first of them.
+    pub fn departed(&self) -> &[P] {
+        &self.departed
+    }
+
+    /// Takes those packets: to let go of many at once may be cheaper than one by one.
+    pub fn take_departed(&mut self) -> impl Iterator<Item = P> + '_ {
+        self.departed.drain(..)
     }
 
     /// How many rebuilt frames their check refused.
@@ -266,8 +284,10 @@ impl<P: AsRef<[u8]>> Decoder<P> {
     }
 
     fn advance(&mut self, head: u64) {
-        let pending = &mut self.pending;
-        self.window.advance(head, |waiting| pending.abandon(waiting));
+        let Decoder { window, pending, departed, .. } = self;
+        // When there is no room to collect it, it goes at once.
+        let depart = |packet| drop(departed.try_push(packet));
+        window.advance(head, depart, |waiting| pending.abandon(waiting));
     }
 
     fn insert(&mut self, seq: u64, check: u64, packet: P) {

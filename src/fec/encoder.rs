@@ -260,7 +260,7 @@ impl Encoder {
                 }
                 let budget = self.budget.available();
                 let age = age(timing, &self.rate, layer, n);
-                if !layer.is_idle() && budget > 0 && layer.oldest() + age <= now {
+                if !layer.is_idle() && budget > 0 && layer.oldest().saturating_add(age) <= now {
                     self.budget.spend(layer.close_aged(now - age, budget, &mut set.ready));
                 }
             }
@@ -281,13 +281,13 @@ impl Encoder {
         for set in &self.sets {
             for (n, layer) in set.layers.iter().enumerate() {
                 if layer.is_holding() {
-                    at(self.last_push + idle(&self.timing, self.hurry, 0));
+                    at(self.last_push.saturating_add(idle(&self.timing, self.hurry, 0)));
                 }
                 if layer.is_open() && funded {
-                    at(self.last_push + idle(&self.timing, self.hurry, n));
+                    at(self.last_push.saturating_add(idle(&self.timing, self.hurry, n)));
                 }
                 if !layer.is_idle() && funded {
-                    at(layer.oldest() + age(&self.timing, &self.rate, layer, n));
+                    at(layer.oldest().saturating_add(age(&self.timing, &self.rate, layer, n)));
                 }
             }
         }
@@ -350,7 +350,7 @@ fn idle(timing: &Timing, hurry: Option<u64>, n: usize) -> u64 {
 /// How long a group of layer number `n` may stay open.
 fn age(timing: &Timing, rate: &RateMeter, layer: &LayerState, n: usize) -> u64 {
     timing.age[n.min(MAX_LAYERS - 1)].unwrap_or_else(|| match rate.per_second() {
-        Some(rate) => ((1.5e9 * layer.span() as f64 / rate) as u64).clamp(1, timing.latency),
+        Some(rate) => ((1.5e9 * layer.span() as f64 / rate) as u64).min(timing.latency).max(1),
         None => timing.latency,
     })
 }
@@ -368,6 +368,30 @@ mod tests {
             repairs += 1;
         }
         repairs
+    }
+
+    /// Times may be configured that no clock reaches, and none at all.
+    #[test]
+    fn no_time_is_too_long_or_too_short() {
+        let code: Code = "2:2,3+g1".parse().unwrap();
+        for (idle, latency) in [(u64::MAX, u64::MAX), (u64::MAX / 2, 0), (0, 0)] {
+            let mut timing = Timing { latency, ..Timing::with_idle(&code, idle) };
+            timing.age[1] = Some(u64::MAX);
+            let mut encoder = Encoder::new(&EncoderConfig {
+                sparse: Some(code.short()),
+                timing,
+                max_frame: 100,
+                repair_room: 200,
+                engine: Engine::detect(),
+                code: code.clone(),
+            });
+            for now in [1, MS, 100 * MS, u64::MAX / 2] {
+                encoder.push(now, 0, &[1; 60]);
+                encoder.push(now, 0, &[1; 60]);
+                repairs_at(&mut encoder, now);
+                assert!(encoder.next_deadline().is_none_or(|next| next > now));
+            }
+        }
     }
 
     /// Who waits for repairs gets them sooner, once; the next packet waits as ever.

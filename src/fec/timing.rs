@@ -33,7 +33,7 @@ impl Timing {
     /// The same with another idle time.
     pub fn with_idle(code: &Code, idle: u64) -> Timing {
         Timing {
-            idle: std::array::from_fn(|layer| idle * (layer as u64 + 1)),
+            idle: std::array::from_fn(|layer| idle.saturating_mul(layer as u64 + 1)),
             age: [None; MAX_LAYERS],
             latency: 50_000_000,
             flush_cap: code.layers().len() as f64,

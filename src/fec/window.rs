@@ -84,14 +84,21 @@ impl<P> Window<P> {
         self.tail = tail.max(head.saturating_sub(self.size()));
     }
 
-    /// Moves the head to `head`, which is ahead; what leaves at the tail is dropped, and the
-    /// repairs that wait for it are handed to `drop_link`.
-    pub(super) fn advance(&mut self, head: u64, mut drop_link: impl FnMut(u32)) {
+    /// Moves the head to `head`, which is ahead; what leaves at the tail is handed to `depart`, and
+    /// the repairs that wait for it to `drop_link`.
+    pub(super) fn advance(
+        &mut self,
+        head: u64,
+        mut depart: impl FnMut(P),
+        mut drop_link: impl FnMut(u32),
+    ) {
         let first = self.head.max(head.saturating_sub(self.size()));
         for seq in first..head {
             let index = (seq & self.mask) as usize;
             let slot = &mut self.slots[index];
-            slot.packet = None;
+            if let Some(packet) = slot.packet.take() {
+                depart(packet);
+            }
             if slot.waiting != NO_LINK {
                 drop_link(std::mem::replace(&mut slot.waiting, NO_LINK));
             }

@@ -164,11 +164,13 @@ impl Blueprint {
         if usize::from(mtu) < least {
             return Err(BlueprintError::MtuTooSmall { mtu, least });
         }
-        let code = self.code.clone();
-        let (window, span) = (self.decoder().window, self.code.span());
+        let window = self.decoder().window;
+        let code = self.longest_code().clone();
+        let span = code.span();
         if (window as u64) < span {
             return Err(BlueprintError::WindowTooSmall { window, code, span });
         }
+        let code = self.code.clone();
         let memory = self.memory();
         if memory.total() > limit {
             return Err(BlueprintError::MemoryLimit { code, memory, limit });
@@ -252,6 +254,12 @@ impl Blueprint {
         }
     }
 
+    /// The one with the largest span, which need not be that for dense traffic.
+    fn longest_code(&self) -> &Code {
+        let sparse = self.sparse.as_ref().filter(|sparse| sparse.span() > self.code.span());
+        sparse.unwrap_or(&self.code)
+    }
+
     fn encoder(&self) -> EncoderConfig {
         let max_frame = self.max_protected();
         EncoderConfig {
@@ -265,7 +273,7 @@ impl Blueprint {
     }
 
     fn decoder(&self) -> DecoderConfig {
-        let fitting = || DecoderConfig::window_for(self.code.span());
+        let fitting = || DecoderConfig::window_for(self.longest_code().span());
         DecoderConfig {
             window: self.window.unwrap_or_else(fitting),
             max_frame: self.max_protected(),

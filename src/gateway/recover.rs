@@ -17,7 +17,7 @@ use super::settings::Oversize;
 use super::worker::Room;
 use crate::control::counters::{Counter, RecoverCounters};
 use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
-use crate::dpdk::{Kept, Mempool};
+use crate::dpdk::{Kept, Mempool, kept};
 use crate::fec::decoder::{Admission, RepairFate, RepairIn};
 use crate::fec::{CheckKey, Decoder, DecoderConfig, Rebuilt};
 use crate::wire::Bad;
@@ -279,6 +279,8 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     /// Lets the decoder have what was received.
     fn settle(&mut self, now: u64) {
         let Recover { out, decoder, inbound, sources, repairs, .. } = self;
+        // They left the window long after they were last touched.
+        decoder.departed().iter().for_each(Kept::prefetch);
         out.lan.send(now);
         for (seq, check, frame) in sources.drain(..) {
             decoder.keep(seq, check, frame, |rebuilt| out.deliver_rebuilt(now, rebuilt));
@@ -300,6 +302,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             }
         }
         out.lan.send(now);
+        kept::release(decoder.take_departed());
         out.counters.bad_rebuilt.set(decoder.refused());
         out.counters.repair_evicted.set(decoder.evicted());
     }

@@ -19,6 +19,7 @@ mod reader;
 mod tests;
 mod writer;
 
+use std::io::Read;
 use std::path::Path;
 
 pub use error::CaptureError;
@@ -87,12 +88,20 @@ impl Capture {
 ///
 /// # Errors
 /// As [`Capture::check`]; the frames before the bad record have been visited by then.
-pub fn for_each_frame(path: &Path, mut visit: impl FnMut(u64, &[u8])) -> Result<(), CaptureError> {
-    let mut reader = Reader::open(path)?;
-    while let Some(frame) = reader.next_frame()? {
-        visit(frame.time_ns, frame.data);
-    }
-    Ok(())
+pub fn for_each_frame(path: &Path, visit: impl FnMut(u64, &[u8])) -> Result<(), CaptureError> {
+    Reader::open(path)?.for_each(visit)
+}
+
+/// As [`for_each_frame`], of a capture that is not, or not yet, a file; `path` is for the messages.
+///
+/// # Errors
+/// As [`for_each_frame`].
+pub fn for_each_frame_of(
+    path: &Path,
+    input: impl Read,
+    visit: impl FnMut(u64, &[u8]),
+) -> Result<(), CaptureError> {
+    Reader::new(path, input)?.for_each(visit)
 }
 
 /// Copies what the pcap PMD wrote, stamped with the wall clock, to `to` with the given virtual

@@ -8,12 +8,10 @@
 //!
 //! The number stays within one gateway: another version may compute another.
 
-use rapidhash::v3::{RapidSecrets, rapidhash_v3_inline};
+use twox_hash::XxHash3_64;
 use zerocopy::{Immutable, IntoBytes};
 
 use super::outer::Ether;
-
-static SECRETS: RapidSecrets = RapidSecrets::seed_cpp(0);
 
 /// Tags that are looked past, at most.
 const MAX_TAGS: usize = 2;
@@ -56,7 +54,7 @@ impl Key {
 /// The number of a frame's flow; 0 for a frame without a header.
 #[inline]
 pub fn hash(frame: &[u8]) -> u64 {
-    key(frame).map_or(0, |key| rapidhash_v3_inline::<true, false, false>(key.as_bytes(), &SECRETS))
+    key(frame).map_or(0, |key| XxHash3_64::oneshot(key.as_bytes()))
 }
 
 /// Which of `n` shares a flow falls to: even, and without a division.

@@ -99,6 +99,14 @@ impl<R: Read> Reader<R> {
         self.parse_record().map(Some)
     }
 
+    /// Calls `visit` with the time and bytes of each frame that is left.
+    pub fn for_each(&mut self, mut visit: impl FnMut(u64, &[u8])) -> Result<(), CaptureError> {
+        while let Some(frame) = self.next_frame()? {
+            visit(frame.time_ns, frame.data);
+        }
+        Ok(())
+    }
+
     fn read_record(&mut self, count: usize) -> Result<(), CaptureError> {
         read_more(&mut self.input, &mut self.record, count)
             .map_err(|e| CaptureError::read(&self.path, e))
