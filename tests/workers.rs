@@ -288,3 +288,29 @@ fn lost_frames_are_rebuilt_and_others_keep_their_order() {
         assert!((200..600).contains(&crosses(west, east, Some(&LOSSY))));
     }
 }
+
+/// What one worker still hands over when the gateway stops, another sends.
+#[test]
+fn workers_that_stop_in_the_middle_of_traffic_leave_nothing_unsent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write_traffic(path, 5, "west", 1);
+    let configured = configuration("west", "net_pcap1,tx_pcap=wan.pcap", &SERVED, &TWO_EACH);
+    let configured = configured.replace("in0.pcap", "in0.pcap,infinite_rx=1");
+    fs::write(path.join("west.toml"), configured).unwrap();
+    for _ in 0..3 {
+        let mut gateway = Process::start(path, "west", &["run", "--config", "west.toml"]);
+        gateway.wait_for("running; SIGINT or SIGTERM ends it");
+        wait_until("traffic", || size(&path.join("wan.pcap")) > 1 << 20);
+        assert!(gateway.is_running());
+        gateway.signal("TERM");
+        let ended = gateway.end();
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        assert!(!ended.stderr.contains("are lost"), "{ended:?}");
+        let wire = read_capture(&path.join("wan.pcap")).len() as u64;
+        let sent = counter(&ended, "protect (", "source_sent");
+        assert_eq!(wire, sent + counter(&ended, "protect (", "repair_sent"), "{ended:?}");
+        let left = counter(&ended, "lan, worker", "left_at_stop");
+        assert_eq!(counter(&ended, "lan, worker", "received"), sent + left, "{ended:?}");
+    }
+}

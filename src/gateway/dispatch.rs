@@ -115,6 +115,11 @@ impl<R: Receive, T: Transmit> Dispatch<R, T> {
         }
     }
 
+    /// What it receives from.
+    pub fn port_mut(&mut self) -> &mut R {
+        &mut self.port
+    }
+
     /// Its counters, to be read from anywhere.
     pub fn counters(&self) -> Arc<DispatchCounters> {
         Arc::clone(&self.counters)

@@ -9,6 +9,7 @@
 //! The number stays within one gateway: another version may compute another.
 
 use twox_hash::XxHash3_64;
+use zerocopy::{Immutable, IntoBytes};
 
 use super::outer::Ether;
 
@@ -17,41 +18,43 @@ const MAX_TAGS: usize = 2;
 /// IPv6 extension headers that are looked past, at most.
 const MAX_EXTENSIONS: usize = 4;
 
-/// What identifies a flow: source and destination address, ports, protocol or EtherType; zeros
-/// where there is nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key([u8; Key::LEN]);
+/// What identifies a flow, zeros where there is nothing. Whole words: put together byte by byte, it
+/// would have to wait for each byte on its way through memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, Immutable)]
+#[repr(C)]
+struct Key {
+    /// Destination and source.
+    addresses: [u64; 4],
+    /// Ports, protocol, EtherType.
+    rest: u64,
+}
 
 impl Key {
-    const LEN: usize = 40;
-    const PORTS: usize = 32;
-    const PROTOCOL: usize = 36;
-    const ETHERTYPE: usize = 38;
-
-    /// Of two equally long addresses, 16 bytes each at most, together.
-    fn new(ethertype: [u8; 2], addresses: &[u8]) -> Key {
-        let mut key = [0; Key::LEN];
-        key[..addresses.len()].copy_from_slice(addresses);
-        key[Key::ETHERTYPE..].copy_from_slice(&ethertype);
-        Key(key)
+    /// Of what is not IP.
+    fn stations(ether: &Ether, ethertype: u16) -> Key {
+        let [a, b, c, d, e, f] = ether.destination;
+        let [g, h, i, j, k, l] = ether.source;
+        let (first, second) = ([a, b, c, d, e, f, g, h], [i, j, k, l, 0, 0, 0, 0]);
+        let addresses = [u64::from_be_bytes(first), u64::from_be_bytes(second), 0, 0];
+        Key { addresses, rest: u64::from(ethertype) }
     }
 
-    fn with_protocol(mut self, protocol: u8, payload: Option<&[u8]>) -> Key {
-        self.0[Key::PROTOCOL] = protocol;
+    fn ip(addresses: [u64; 4], ethertype: u16, protocol: u8, payload: Option<&[u8]>) -> Key {
         // TCP, UDP, DCCP, SCTP, UDP-Lite: ports come first.
-        if matches!(protocol, 6 | 17 | 33 | 132 | 136)
-            && let Some(ports) = payload.and_then(|payload| payload.first_chunk::<4>())
-        {
-            self.0[Key::PORTS..Key::PROTOCOL].copy_from_slice(ports);
-        }
-        self
+        let ports = match protocol {
+            6 | 17 | 33 | 132 | 136 => payload.and_then(|payload| payload.first_chunk::<4>()),
+            _ => None,
+        };
+        let ports = ports.map_or(0, |ports| u32::from_be_bytes(*ports));
+        let rest = u64::from(ports) << 32 | u64::from(protocol) << 16 | u64::from(ethertype);
+        Key { addresses, rest }
     }
 }
 
 /// The number of a frame's flow; 0 for a frame without a header.
 #[inline]
 pub fn hash(frame: &[u8]) -> u64 {
-    key(frame).map_or(0, |key| XxHash3_64::oneshot(&key.0))
+    key(frame).map_or(0, |key| XxHash3_64::oneshot(key.as_bytes()))
 }
 
 /// Which of `n` shares a flow falls to: even, and without a division.
@@ -76,8 +79,7 @@ fn key(frame: &[u8]) -> Option<Key> {
         0x86DD => ipv6(rest),
         _ => None,
     };
-    // Destination and source lie side by side.
-    Some(ip.unwrap_or_else(|| Key::new(ethertype.to_be_bytes(), &frame[..12])))
+    Some(ip.unwrap_or_else(|| Key::stations(ether, ethertype)))
 }
 
 /// RFC 791, section 3.1.
@@ -90,7 +92,8 @@ fn ipv4(packet: &[u8]) -> Option<Key> {
     // More fragments, or an offset.
     let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3FFF != 0;
     let payload = packet.get(len..).filter(|_| !fragment);
-    Some(Key::new([8, 0], &header[12..20]).with_protocol(header[9], payload))
+    let addresses = header.last_chunk::<8>().map_or(0, |both| u64::from_be_bytes(*both));
+    Some(Key::ip([addresses, 0, 0, 0], 0x0800, header[9], payload))
 }
 
 /// RFC 8200, sections 3 and 4.
@@ -99,19 +102,23 @@ fn ipv6(packet: &[u8]) -> Option<Key> {
     if header[0] >> 4 != 6 {
         return None;
     }
-    let key = Key::new([0x86, 0xDD], &header[8..40]);
+    let mut addresses = [0; 4];
+    for (word, bytes) in addresses.iter_mut().zip(header[8..].as_chunks::<8>().0) {
+        *word = u64::from_be_bytes(*bytes);
+    }
+    let key = |protocol, payload| Some(Key::ip(addresses, 0x86DD, protocol, payload));
     let mut protocol = header[6];
     for _ in 0..MAX_EXTENSIONS {
         let Some(&[next, len]) = rest.first_chunk::<2>() else { break };
         match protocol {
             // Hop-by-hop options, routing, destination options.
             0 | 43 | 60 => rest = rest.get(8 + 8 * usize::from(len)..).unwrap_or(&[]),
-            44 => return Some(key.with_protocol(next, None)),
+            44 => return key(next, None),
             _ => break,
         }
         protocol = next;
     }
-    Some(key.with_protocol(protocol, Some(rest)))
+    key(protocol, Some(rest))
 }
 
 #[cfg(test)]
