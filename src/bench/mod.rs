@@ -13,7 +13,7 @@
 //!   untimed
 //! ```
 //!
-//! A *round* puts [`ROUND`] packets into the ring, untimed, and then times how long the room takes
+//! A *round* puts some thousands of packets into the ring, untimed, and then times how long the room takes
 //! to empty it. A round's packets are more than the caches hold, so each comes from memory or the
 //! shared cache, as it does behind a NIC.
 
