@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use maelstrom::fec::decoder::{Admission, RepairFate, RepairIn};
+use maelstrom::fec::group::MAX_RUNS;
 use maelstrom::fec::xor::Engine;
 use maelstrom::fec::{CheckKey, Decoder, DecoderConfig, Members, Run, seq};
 
@@ -201,11 +202,12 @@ impl Far {
 
     fn members(&self, input: &mut Input<'_>, base: u64, count: u16) -> Option<Members> {
         let stride = input.pick(&[1, 2, 3, 5, 7, 16, 31, 63, 64, 65, 500, u16::MAX]);
-        let more = if input.hit(64) { input.below(9) } else { 0 };
-        let mut runs = [Run { base, count }].into_iter().collect::<arrayvec::ArrayVec<_, 8>>();
+        let more = if input.hit(64) { input.below(MAX_RUNS as u8 + 1) } else { 0 };
+        let mut runs =
+            [Run { base, count }].into_iter().collect::<arrayvec::ArrayVec<_, MAX_RUNS>>();
         for _ in 0..more {
             let base = runs[runs.len() - 1].base + u64::from(input.u8());
-            // The eighth has no room; the parser refuses such a packet.
+            // One too many has no room; the parser refuses such a packet.
             runs.try_push(Run { base, count: 1 + u16::from(input.below(10)) }).ok()?;
         }
         Members::from_runs(stride, runs).ok()
