@@ -65,6 +65,10 @@ fn pending_links(window: usize) -> usize {
     window * 2
 }
 
+/// How many members ahead of the sum are fetched: enough to hide memory, few enough for the CPU to
+/// keep count of.
+const AHEAD: usize = 2;
+
 /// How many packets that left the window are collected: a burst's, and some that it made late.
 const DEPARTED: usize = 64;
 
@@ -329,7 +333,17 @@ impl<P: AsRef<[u8]>> Decoder<P> {
         let (mut length, mut check) = (lengths, checks);
         let sum = self.scratch.get_mut(..payload.len())?;
         sum.copy_from_slice(payload);
-        for member in members.iter().filter(|&member| member != seq) {
+        // Members lie far apart, and most have left the caches: each is fetched while those before it
+        // are summed.
+        let mut ahead = members.iter();
+        ahead.by_ref().take(AHEAD).for_each(|member| self.window.fetch(member));
+        for member in members.iter() {
+            if let Some(member) = ahead.next() {
+                self.window.fetch(member);
+            }
+            if member == seq {
+                continue;
+            }
             let slot = self.window.slot(member);
             let bytes = slot.packet.as_ref()?.as_ref();
             length ^= bytes.len() as u16;

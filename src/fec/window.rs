@@ -4,6 +4,8 @@
 //! on, what leaves at the tail is dropped. What is missing has a list of the repairs that wait for
 //! it, by the number of the first link ([`super::pending`]).
 
+use super::xor::fetch;
+
 /// The end of a list of links.
 pub(super) const NO_LINK: u32 = u32::MAX;
 
@@ -122,5 +124,16 @@ impl<P> Window<P> {
     /// The slot of a packet that lies within.
     pub(super) fn slot(&mut self, seq: u64) -> &mut Slot<P> {
         &mut self.slots[(seq & self.mask) as usize]
+    }
+}
+
+impl<P: AsRef<[u8]>> Window<P> {
+    /// Has a packet's bytes fetched, if it is here.
+    #[inline]
+    pub(super) fn fetch(&self, seq: u64) {
+        let slot = &self.slots[(seq & self.mask) as usize];
+        if let Some(packet) = &slot.packet {
+            fetch(packet.as_ref());
+        }
     }
 }

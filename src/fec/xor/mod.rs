@@ -6,12 +6,15 @@
 //! A packet goes into one open group of each layer. XORing it into all of them in one pass loads it
 //! once; the groups are what the pass costs (perf/RESULTS.md has the figures).
 
+mod fetch;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+
+pub use fetch::fetch;
 
 /// An instruction set to XOR with. Any value of this type can run on this CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
