@@ -2,13 +2,12 @@
 //!
 //! config/gateway-west.toml is a complete one that explains each key.
 
+mod values;
 pub mod workers;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use thiserror::Error;
 
 use crate::dpdk::Device;
@@ -16,10 +15,14 @@ use crate::fec::code::MAX_LAYERS;
 use crate::fec::{Code, Timing};
 use crate::gateway::blueprint::TAGS;
 use crate::gateway::{Blueprint, Idle, LinkLocal, Oversize, Side};
-use crate::units::{parse_size, parse_time};
-use crate::wire::outer::{ETHERTYPE, OUTER_LEN};
+use crate::wire::outer::OUTER_LEN;
 use crate::wire::shim::Integrity;
 
+pub use values::{Mac, Sparse};
+use values::{
+    default_ethertype, default_idle, default_lan_mtu, default_latency, default_memory_limit,
+    default_peer, device, size, text, time, times,
+};
 use workers::MAX_CHANNELS;
 pub use workers::{RoomName, Split, WorkerSection};
 
@@ -165,129 +168,6 @@ pub struct CodeSection {
     /// What confirms packets.
     #[serde(default)]
     pub integrity: Integrity,
-}
-
-/// Which code sparse traffic gets.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum Sparse {
-    /// [`Code::short`] of the code for dense traffic.
-    #[default]
-    Auto,
-    /// The same as dense traffic.
-    Off,
-    /// This one.
-    Code(Code),
-}
-
-impl Sparse {
-    /// The code, given that for dense traffic.
-    pub fn resolve(&self, dense: &Code) -> Option<Code> {
-        match self {
-            Sparse::Auto => Some(dense.short()),
-            Sparse::Off => None,
-            Sparse::Code(code) => Some(code.clone()),
-        }
-    }
-}
-
-impl FromStr for Sparse {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Sparse, String> {
-        match text {
-            "auto" => Ok(Sparse::Auto),
-            "off" => Ok(Sparse::Off),
-            code => match code.parse() {
-                Ok(code) => Ok(Sparse::Code(code)),
-                Err(error) => Err(format!("{error}, or auto, or off")),
-            },
-        }
-    }
-}
-
-/// An Ethernet address, written 02:4d:53:00:00:01.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mac(pub [u8; 6]);
-
-impl FromStr for Mac {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Mac, String> {
-        let byte = |part: &str| match part.len() {
-            2 => u8::from_str_radix(part, 16).ok(),
-            _ => None,
-        };
-        let bytes: Option<Vec<u8>> = text.split(':').map(byte).collect();
-        let bytes: Option<[u8; 6]> = bytes.and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Mac).ok_or_else(|| {
-            format!(
-                "MAC address \"{text}\": expected six hexadecimal bytes, e.g. 02:4d:53:00:00:01"
-            )
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Mac {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Mac, D::Error> {
-        text(deserializer)
-    }
-}
-
-fn default_memory_limit() -> u64 {
-    2 << 30
-}
-
-fn default_lan_mtu() -> u16 {
-    1500
-}
-
-fn default_ethertype() -> u16 {
-    ETHERTYPE
-}
-
-/// Everyone: right on any circuit that has just the peer at its other end.
-fn default_peer() -> Mac {
-    Mac([0xFF; 6])
-}
-
-fn default_latency() -> u64 {
-    50_000_000
-}
-
-fn default_idle() -> u64 {
-    1_000_000
-}
-
-fn parsed<'de, D: Deserializer<'de>, T, E: fmt::Display>(
-    deserializer: D,
-    parse: impl Fn(&str) -> Result<T, E>,
-) -> Result<T, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse(&text).map_err(serde::de::Error::custom)
-}
-
-fn text<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<T, D::Error>
-where
-    T::Err: fmt::Display,
-{
-    parsed(deserializer, str::parse)
-}
-
-fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    parsed(deserializer, parse_size)
-}
-
-fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    parsed(deserializer, parse_time)
-}
-
-fn times<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    texts.iter().map(|text| parse_time(text).map_err(serde::de::Error::custom)).collect()
-}
-
-fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Device, D::Error> {
-    parsed(deserializer, Device::parse)
 }
 
 impl Config {
