@@ -35,6 +35,8 @@ pub(super) struct WanArguments {
     spin: bool,
 }
 
+/// What frames are taken to be long, on average, when memory is taken for them.
+const TYPICAL_FRAME: usize = 256;
 /// Mbufs of the two ports' rings and in passing; frames in flight are copies outside them.
 const MBUFS: u32 = 16 * 1024 - 1;
 
@@ -71,6 +73,11 @@ pub(super) fn run(arguments: &WanArguments) -> Outcome {
     let pool = Mempool::new(&eal, "packets", MBUFS, room)?;
     let west = open_port(&eal, &arguments.west, arguments.link.wan_mtu, [1, 1], &pool)?;
     let east = open_port(&eal, &arguments.east, arguments.link.wan_mtu, [1, 1], &pool)?;
+    // What the WAN holds when it is full; unknown when its rate is.
+    let in_flight = eastward.rate_bps.map(|rate| {
+        let bytes = u128::from(rate) * u128::from(eastward.delay_ns) / 8_000_000_000;
+        (bytes as usize).min(eastward.buffer)
+    });
     let mut wan = Wan::new(
         (west.rx_queue(0)?, west.tx_queue(0)?),
         (east.rx_queue(0)?, east.tx_queue(0)?),
@@ -79,6 +86,9 @@ pub(super) fn run(arguments: &WanArguments) -> Outcome {
         pool,
         (),
     );
+    if let Some(bytes) = in_flight {
+        wan.reserve(bytes / TYPICAL_FRAME, bytes);
+    }
     let idle = if arguments.spin { Idle::Spin } else { Idle::Rest };
     let station = Station { core: arguments.core, rooms: vec![&mut wan] };
     service.serve(&eal, &[&west, &east], idle, vec![station])?;

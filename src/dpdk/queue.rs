@@ -101,11 +101,6 @@ impl TxQueue {
         }
     }
 
-    /// Whether `descriptor_status` can tell on this port.
-    pub fn tells_descriptor_status(&mut self) -> bool {
-        self.descriptor_status(0).is_some()
-    }
-
     /// Descriptors in this queue's ring, as clamped to what the driver takes.
     pub fn descriptors(&self) -> u16 {
         self.port.tx_descriptors

@@ -2,7 +2,8 @@
 //!
 //! A group of a layer is an arithmetic progression: base, stride (the interleave), count. A flush
 //! may merge what is open in several bins of a layer into one repair; its members are then several
-//! such runs with a common stride, in different bins, and so without a packet in common.
+//! such runs with a common stride, in different bins, and so without a packet in common. If each bin
+//! holds just one packet of a train, the repair's packets are evenly spaced: one run of that stride.
 
 use arrayvec::ArrayVec;
 

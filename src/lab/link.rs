@@ -102,16 +102,11 @@ impl Link {
     /// [`leave`](Link::leave) was given last. Should it be, exit times still do not decrease from
     /// one frame that enters to the next.
     pub fn enter(&mut self, now: u64, frame: &[u8]) -> Fate {
-        let index = self.counters.entered;
-        self.counters.entered += 1;
-        self.counters.entered_bytes += frame.len() as u64;
-        let draws = self.draw();
-
-        let dropped = |reason, exit_ns| Fate { index, exit_ns, dropped: Some(reason), held: false };
         if frame.len() > self.mtu + ETHERNET_HEADER + vlan_tag(frame) {
-            self.counters.oversize += 1;
-            return dropped(DropReason::Oversize, None);
+            return self.refuse(frame.len());
         }
+        let (index, draws) = self.count(frame.len());
+        let dropped = |reason, exit_ns| Fate { index, exit_ns, dropped: Some(reason), held: false };
         let Some(departure) = self.shaper.admit(now, frame.len()) else {
             self.counters.tail_dropped += 1;
             return dropped(DropReason::QueueFull, None);
@@ -134,6 +129,22 @@ impl Link {
         self.in_flight += usize::from(copies);
         self.launch(Flight { index, exit_ns, slot, copies }, draws.held);
         Fate { index, exit_ns: Some(exit_ns), dropped: None, held: draws.held }
+    }
+
+    /// A frame of `len` bytes that is over the MTU enters, as far as it gets: as
+    /// [`Link::enter`] does for one, and for callers who have no such frame in one piece.
+    pub fn refuse(&mut self, len: usize) -> Fate {
+        let (index, _) = self.count(len);
+        self.counters.oversize += 1;
+        Fate { index, exit_ns: None, dropped: Some(DropReason::Oversize), held: false }
+    }
+
+    /// Whatever becomes of a frame, it has an index and uses up what chance holds for that.
+    fn count(&mut self, len: usize) -> (u64, Draws) {
+        let index = self.counters.entered;
+        self.counters.entered += 1;
+        self.counters.entered_bytes += len as u64;
+        (index, self.draw())
     }
 
     /// When [`leave`](Link::leave) next has something; None if nothing is in flight. A later

@@ -53,7 +53,11 @@ impl<R: Receive, T: Transmit> Lane<R, T> {
         let mut work = self.received.len();
         for mbuf in self.received.drain(..) {
             let frame = mbuf.data();
-            let fate = self.link.enter(now, frame);
+            // Buffers hold whatever the MTU allows, so a frame in several is over it.
+            let fate = match mbuf.is_contiguous() {
+                true => self.link.enter(now, frame),
+                false => self.link.refuse(mbuf.len()),
+            };
             witness.entered(now, self.direction, frame, &fate);
         }
         // At most a burst a turn; what the port or the pool has no room for stays in flight.
@@ -103,7 +107,8 @@ impl<R: Receive, T: Transmit, X: Witness> Wan<R, T, X> {
         Wan { lanes, pool, witness }
     }
 
-    /// Takes memory for `frames` frames of `bytes` bytes in all in flight in each direction.
+    /// Takes memory for `frames` frames of `bytes` bytes in all in flight in each direction, which
+    /// otherwise is taken as the WAN first fills, and stalls it.
     pub fn reserve(&mut self, frames: usize, bytes: usize) {
         self.lanes.iter_mut().for_each(|lane| lane.link.reserve(frames, bytes));
     }

@@ -154,6 +154,23 @@ fn the_mtu_counts_what_ethernet_carries() {
     assert_eq!(drain(&mut link, 0).len(), 5);
 }
 
+/// What the caller has not in one piece is treated as a frame over the MTU is, to the last draw.
+#[test]
+fn a_frame_in_pieces_is_oversize() {
+    let config = LinkConfig { loss: "iid:0.5".parse().unwrap(), ..LinkConfig::default() };
+    let [mut whole, mut pieces] = [Link::new(config.clone()), Link::new(config)];
+    for n in 0..200 {
+        let long = vec![0; 3000];
+        let fates = match n % 3 {
+            0 => [whole.enter(n, &long), pieces.refuse(long.len())],
+            _ => [whole.enter(n, &long[..60]), pieces.enter(n, &long[..60])],
+        };
+        assert_eq!(fates[0], fates[1]);
+    }
+    assert_eq!(whole.counters(), pieces.counters());
+    assert_eq!(whole.counters().oversize, 67);
+}
+
 #[test]
 fn the_largest_frame_fits_a_chunk() {
     let mut link = Link::new(config(|c| c.mtu = u16::MAX));
