@@ -67,12 +67,18 @@ impl Mbuf {
         prefetch_lines(self.0);
     }
 
-    /// Has the frame's first lines fetched.
+    /// Has the frame's first two lines fetched, or the one it has, and that of the `headers` bytes
+    /// in front of them.
     #[inline]
-    pub fn prefetch_front(&self) {
+    pub fn prefetch_front(&self, headers: usize) {
         let start = self.start().as_ptr();
+        if headers > 0 {
+            prefetch(start.wrapping_sub(headers));
+        }
         prefetch(start);
-        prefetch(start.wrapping_add(64));
+        if self.data_len() > 64 {
+            prefetch(start.wrapping_add(64));
+        }
     }
 
     /// Has the lines behind those fetched, all of them: by the time that the hardware has noticed

@@ -1,34 +1,52 @@
-//! The running XOR of the groups that are open or wait to be sent, in one block of memory.
-//!
-//! What is summed is (length, check, bytes), the bytes padded with zeros to the longest frame.
+//! The running XOR of the bytes of the groups that are open or wait to be sent, in one block of
+//! memory.
 
+use std::num::NonZeroU32;
+
+use arrayvec::ArrayVec;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use super::encoder::BATCH;
 use super::xor::Engine;
 
-/// Where one sum lives, and the parts of it that are not bytes. Dropping one without
-/// [`Accumulators::release`] would lose its place; only this crate's encoder handles them.
-///
-/// Lengths fit 16 bits, but have 32: a 16-bit store here, followed by the 32-bit load of its
-/// neighbour that compilers make of a 16-bit one, stalls for a dozen cycles in each layer.
+/// Where one sum lives. Dropping one without [`Accumulators::release`] would lose its place; only
+/// this crate's encoder handles them.
+#[derive(Debug)]
+pub(super) struct Slot(NonZeroU32);
+
+impl Slot {
+    /// What goes here is of no use to anybody.
+    pub(super) const NOWHERE: u32 = 0;
+
+    /// Its number, for [`Accumulators::add`].
+    #[inline]
+    pub(super) fn place(&self) -> u32 {
+        self.0.get()
+    }
+
+    fn index(&self) -> usize {
+        self.0.get() as usize
+    }
+}
+
+/// The XOR of a group's members.
 #[derive(Debug)]
 pub(super) struct Sum {
-    /// XOR of the frames' checks.
+    /// XOR of the members' checks.
     pub(super) checks: u64,
-    slot: u32,
-    /// The length of the longest frame so far: how many bytes of the slot count.
-    longest: u32,
-    /// XOR of the frames' lengths.
+    /// XOR of the members' lengths.
     pub(super) lengths: u32,
+    /// The length of the longest member: how many bytes of the slot count.
+    pub(super) longest: u32,
+    pub(super) slot: Slot,
 }
 
 pub(super) struct Accumulators {
     lines: Box<[Line]>,
     /// Bytes from one slot to the next: whole lines.
     size: usize,
-    /// How much of each slot was ever written: beyond it there are zeros.
-    dirty: Box<[u32]>,
-    free: Vec<u32>,
+    /// Slots that nobody has; their bytes are all zero.
+    free: Vec<NonZeroU32>,
     engine: Engine,
 }
 
@@ -39,78 +57,45 @@ struct Line([u8; LINE]);
 
 const LINE: usize = 64;
 
+/// Where the frames of a batch go in one layer.
+pub(super) type Places = ArrayVec<u32, { BATCH as usize }>;
+
 impl Accumulators {
     /// Room for `count` sums of frames of up to `max_frame` bytes.
     pub(super) fn new(count: usize, max_frame: usize, engine: Engine) -> Accumulators {
         let size = max_frame.next_multiple_of(LINE);
         Accumulators {
-            lines: vec![Line([0; LINE]); count * size / LINE].into(),
+            lines: vec![Line([0; LINE]); (count + 1) * size / LINE].into(),
             size,
-            dirty: vec![0; count].into(),
-            free: (0..count as u32).rev().collect(),
+            free: (1..=count as u32).rev().filter_map(NonZeroU32::new).collect(),
             engine,
         }
     }
 
     /// How many bytes [`Accumulators::new`] allocates.
     pub(super) fn memory_bytes(count: usize, max_frame: usize) -> usize {
-        count * (max_frame.next_multiple_of(LINE) + 2 * size_of::<u32>())
+        (count + 1) * (max_frame.next_multiple_of(LINE) + size_of::<u32>())
     }
 
-    /// A new sum with one frame, unless all slots are taken.
-    pub(super) fn start(&mut self, check: u64, frame: &[u8]) -> Option<Sum> {
-        let slot = self.free.pop()?;
-        let len = frame.len();
-        let dirty = std::mem::replace(&mut self.dirty[slot as usize], len as u32);
-        let at = slot as usize * self.size;
-        let bytes = &mut self.lines.as_mut_bytes()[at..][..self.size];
-        bytes[..len].copy_from_slice(frame);
-        if dirty as usize > len {
-            bytes[len..dirty as usize].fill(0);
-        }
-        Some(Sum { slot, longest: len as u32, lengths: len as u32, checks: check })
-    }
-
-    /// Notes that a frame belongs to a sum. Its bytes are then to be added with
-    /// [`Accumulators::add`], to this sum and others at once; the returned slot says where.
+    /// A slot for a new sum, unless all are taken.
     #[inline]
-    pub(super) fn enter(&mut self, sum: &mut Sum, check: u64, len: usize) -> u32 {
-        let len = len as u32;
-        sum.lengths ^= len;
-        sum.checks ^= check;
-        if len > sum.longest {
-            sum.longest = len;
-            let dirty = &mut self.dirty[sum.slot as usize];
-            *dirty = (*dirty).max(len);
-        }
-        sum.slot
+    pub(super) fn start(&mut self) -> Option<Slot> {
+        self.free.pop().map(Slot)
     }
 
-    /// XORs a frame into several slots, no two the same.
+    /// XORs each frame into its place of every layer.
     #[inline]
-    pub(super) fn add(&mut self, slots: &[u32], frame: &[u8]) {
-        // Codes have up to four layers as a rule: the frame is read once for all of them.
-        for slots in slots.chunks(4) {
-            match *slots {
-                [a] => self.scatter([a], frame),
-                [a, b] => self.scatter([a, b], frame),
-                [a, b, c] => self.scatter([a, b, c], frame),
-                [a, b, c, d] => self.scatter([a, b, c, d], frame),
+    pub(super) fn add(&mut self, frames: &[&[u8]], layers: &[Places]) {
+        let sums = self.lines.as_mut_bytes();
+        // Codes have up to four layers as a rule: each frame is read once for all of them.
+        for layers in layers.chunks(4) {
+            match layers {
+                [a] => self.engine.enter(sums, self.size, [a], frames),
+                [a, b] => self.engine.enter(sums, self.size, [a, b], frames),
+                [a, b, c] => self.engine.enter(sums, self.size, [a, b, c], frames),
+                [a, b, c, d] => self.engine.enter(sums, self.size, [a, b, c, d], frames),
                 _ => {}
             }
-        }
-    }
-
-    #[inline]
-    fn scatter<const N: usize>(&mut self, slots: [u32; N], frame: &[u8]) {
-        let ranges = slots.map(|slot| {
-            let start = slot as usize * self.size;
-            start..start + frame.len()
-        });
-        let into = self.lines.as_mut_bytes().get_disjoint_mut(ranges);
-        debug_assert!(into.is_ok(), "slots of one packet are distinct, and within");
-        if let Ok(into) = into {
-            self.engine.scatter(into, frame);
         }
     }
 
@@ -119,22 +104,22 @@ impl Accumulators {
         sum.lengths ^= other.lengths;
         sum.checks ^= other.checks;
         sum.longest = sum.longest.max(other.longest);
-        let dirty = &mut self.dirty[sum.slot as usize];
-        *dirty = (*dirty).max(other.longest);
         let len = other.longest as usize;
-        let at = |slot: u32| slot as usize * self.size..slot as usize * self.size + len;
+        let at = |slot: &Slot| slot.index() * self.size..slot.index() * self.size + len;
         let bytes = self.lines.as_mut_bytes();
-        if let Ok([into, from]) = bytes.get_disjoint_mut([at(sum.slot), at(other.slot)]) {
+        if let Ok([into, from]) = bytes.get_disjoint_mut([at(&sum.slot), at(&other.slot)]) {
             self.engine.xor(into, from);
         }
         self.release(other);
     }
 
     pub(super) fn bytes(&self, sum: &Sum) -> &[u8] {
-        &self.lines.as_bytes()[sum.slot as usize * self.size..][..sum.longest as usize]
+        &self.lines.as_bytes()[sum.slot.index() * self.size..][..sum.longest as usize]
     }
 
     pub(super) fn release(&mut self, sum: Sum) {
-        self.free.push(sum.slot);
+        let at = sum.slot.index() * self.size;
+        self.lines.as_mut_bytes()[at..][..sum.longest as usize].fill(0);
+        self.free.push(sum.slot.0);
     }
 }

@@ -6,14 +6,12 @@
 //! group: the packet that would have opened it goes without that layer's repair, and is counted as
 //! shed.
 
-use std::collections::VecDeque;
-
 use arrayvec::ArrayVec;
 
-use super::accumulator::{Accumulators, Sum};
+use super::accumulator::{Accumulators, Places, Sum};
 use super::code::{Code, MAX_LAYERS};
 use super::group::Members;
-use super::layer::{Entered, LayerState, Ready, Source};
+use super::layer::{Batch, LayerState, ReadyQueue};
 use super::seq;
 use super::timing::{Budget, RateMeter, Timing};
 use super::xor::Engine;
@@ -52,7 +50,7 @@ impl EncoderConfig {
 #[derive(Debug)]
 pub struct Repair<'a> {
     /// The source packets that it stands for.
-    pub members: Members,
+    pub members: &'a Members,
     /// Number of its layer in the code, from 0.
     pub layer: u8,
     /// Which code of this channel it belongs to.
@@ -95,22 +93,28 @@ struct CodeSet {
     span: u64,
     layers: Vec<LayerState>,
     sums: Accumulators,
-    ready: VecDeque<Ready>,
-    /// The sum of the repair that was handed out last.
+    ready: ReadyQueue,
+    /// Where the bytes of the batch at hand go, for each layer.
+    places: ArrayVec<Places, MAX_LAYERS>,
+    /// The sum and the members of the repair that was handed out last.
     lent: Option<Sum>,
+    members: Members,
 }
 
 impl CodeSet {
     fn new(code: &Code, id: u8, max_frame: usize, engine: Engine) -> CodeSet {
         let layers = (0..).zip(code.layers());
         let sums = CodeSet::sums(code);
+        let bins = code.layers().iter().map(|layer| usize::from(layer.interleave)).sum();
         CodeSet {
             id,
             span: code.span(),
             layers: layers.map(|(n, &l)| LayerState::new(l, n, code.guard(l))).collect(),
             sums: Accumulators::new(sums, max_frame, engine),
-            ready: VecDeque::with_capacity(sums),
+            ready: ReadyQueue::new(sums, bins),
+            places: ArrayVec::new(),
             lent: None,
+            members: Members::one(),
         }
     }
 
@@ -129,25 +133,19 @@ impl CodeSet {
         self.layers.iter().all(LayerState::is_idle)
     }
 
-    /// Adds a packet to a group of each layer, and moves on the repairs that its passing makes
-    /// due. Returns in how many layers there was no memory for it.
+    /// Adds packets to groups of each layer. Returns how often there was no memory for one.
     #[inline]
-    fn enter(&mut self, source: Source<'_>, may_open: bool) -> u64 {
-        let mut slots = ArrayVec::<u32, MAX_LAYERS>::new();
+    fn enter(&mut self, batch: Batch<'_>, may_open: bool) -> u64 {
+        let CodeSet { layers, places, sums, ready, .. } = self;
         let mut shed = 0;
-        for layer in &mut self.layers {
-            match layer.enter(source, may_open, &mut self.sums) {
-                Entered::Add(slot) => slots.push(slot),
-                Entered::Done => {}
-                Entered::NoMemory => shed += 1,
+        places.clear();
+        for layer in layers {
+            places.push(Places::new());
+            if let Some(places) = places.last_mut() {
+                shed += layer.enter(batch, may_open, sums, places, ready);
             }
         }
-        self.sums.add(&slots, source.frame);
-        for layer in &mut self.layers {
-            if layer.is_due(source.seq) {
-                layer.release_held(Some(source.seq), &mut self.ready);
-            }
-        }
+        sums.add(batch.frames, places);
         shed
     }
 
@@ -156,15 +154,15 @@ impl CodeSet {
         !self.ready.is_empty()
     }
 
+    #[inline]
     fn take(&mut self) -> Option<Repair<'_>> {
         if let Some(lent) = self.lent.take() {
             self.sums.release(lent);
         }
-        let mut ready = self.ready.pop_front()?;
-        let members = ready.members();
+        let ready = self.ready.pop(&mut self.members)?;
         let sum = self.lent.insert(ready.sum);
         Some(Repair {
-            members,
+            members: &self.members,
             layer: ready.layer,
             code_id: self.id,
             flushed: ready.flushed,
@@ -221,26 +219,38 @@ impl Encoder {
     /// packet carried. `None` if the frame is too long or the numbers are used up: it is not
     /// protected.
     pub fn push(&mut self, now: u64, check: u64, frame: &[u8]) -> Option<u64> {
-        if frame.len() > self.max_frame || self.next >= seq::LIMIT {
-            return None;
+        let seq = self.next;
+        (self.push_batch(now, &[frame], &[check]) == 1).then_some(seq)
+    }
+
+    /// Adds frames as [`Encoder::push`] does, up to the first that can't be protected, and at most
+    /// [`BATCH`]; returns how many.
+    #[inline]
+    pub fn push_batch(&mut self, now: u64, frames: &[&[u8]], checks: &[u64]) -> usize {
+        let left = usize::try_from(seq::LIMIT - self.next).unwrap_or(usize::MAX);
+        let most = frames.len().min(checks.len()).min(BATCH as usize).min(left);
+        let fits = |frame: &&[u8]| frame.len() <= self.max_frame;
+        let count = frames[..most].iter().take_while(|frame| fits(frame)).count();
+        if count == 0 {
+            return 0;
         }
-        if self.rate.count(now) {
+        if self.rate.count(now, count as u64) {
             self.choose_code();
         }
-        let seq = self.next;
-        let source = Source { seq, now, check, frame };
-        self.next += 1;
+        let (frames, checks) = (&frames[..count], &checks[..count]);
+        let batch = Batch { first: self.next, now, frames, checks };
+        self.next += count as u64;
         self.last_push = now;
-        self.budget.earn();
-        self.shed += self.sets[self.current].enter(source, true);
+        self.budget.earn(count);
+        self.shed += self.sets[self.current].enter(batch, true);
         if self.others_busy {
             for (n, set) in self.sets.iter_mut().enumerate() {
                 if n != self.current && !set.is_idle() {
-                    self.shed += set.enter(source, false);
+                    self.shed += set.enter(batch, false);
                 }
             }
         }
-        Some(seq)
+        count
     }
 
     /// Does what is due at `now`: closes groups that are too old, or all when the traffic has
@@ -312,6 +322,7 @@ impl Encoder {
     }
 
     /// The next repair that is due. To be called until there is none.
+    #[inline]
     pub fn take_repair(&mut self) -> Option<Repair<'_>> {
         self.sets.iter_mut().find(|set| set.is_due())?.take()
     }

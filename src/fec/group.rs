@@ -53,11 +53,19 @@ impl Members {
         if members.is_valid() { Ok(members) } else { Err(BadMembers) }
     }
 
-    /// Of groups that an encoder has made, which are valid by how they came about.
-    pub(super) fn of_bins(stride: u16, runs: &[Run]) -> Members {
-        let members = Members { stride, runs: runs.iter().copied().collect() };
-        debug_assert!(members.is_valid(), "{members:?}");
-        members
+    /// Of groups that an encoder has made, which are valid by how they came about: becomes this
+    /// list, in place, as moving one costs more than filling it.
+    #[inline]
+    pub(super) fn become_bins(&mut self, stride: u16, runs: impl IntoIterator<Item = Run>) {
+        self.stride = stride;
+        self.runs.clear();
+        self.runs.extend(runs);
+        debug_assert!(self.is_valid(), "{self:?}");
+    }
+
+    /// The simplest there is.
+    pub(super) fn one() -> Members {
+        Members { stride: 1, runs: [Run { base: 0, count: 1 }].into_iter().collect() }
     }
 
     fn is_valid(&self) -> bool {

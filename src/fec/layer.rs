@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
 
-use super::accumulator::{Accumulators, Sum};
+use super::accumulator::{Accumulators, Places, Slot, Sum};
 use super::code::Layer;
 use super::group::{MAX_MEMBERS, MAX_RUNS, Members, Run};
 
 /// A repair whose time has come.
 pub(super) struct Ready {
-    /// In the order of the bins.
-    runs: ArrayVec<Run, MAX_RUNS>,
+    first: Run,
+    /// Whether there are further runs, in the order of the bins: those at the front of the queue's.
+    merged: bool,
     stride: u16,
     pub(super) sum: Sum,
     pub(super) layer: u8,
@@ -19,27 +20,72 @@ pub(super) struct Ready {
     pub(super) flushed: bool,
 }
 
-impl Ready {
-    /// What the repair stands for.
-    pub(super) fn members(&mut self) -> Members {
-        if self.runs.len() > 1 {
-            self.runs.sort_unstable_by_key(|run| run.base);
+/// Repairs whose time has come, in the order in which they leave.
+pub(super) struct ReadyQueue {
+    repairs: VecDeque<Ready>,
+    /// The further runs of those that are merged.
+    further: VecDeque<ArrayVec<Run, MAX_RUNS>>,
+}
+
+impl ReadyQueue {
+    /// Allocates for `repairs`, up to `flushed` of them from a flush.
+    pub(super) fn new(repairs: usize, flushed: usize) -> ReadyQueue {
+        ReadyQueue {
+            repairs: VecDeque::with_capacity(repairs),
+            further: VecDeque::with_capacity(flushed),
         }
-        Members::of_bins(self.stride, &self.runs)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.repairs.is_empty()
+    }
+
+    /// The next one; what it stands for is written to `members`.
+    #[inline]
+    pub(super) fn pop(&mut self, members: &mut Members) -> Option<Ready> {
+        let ready = self.repairs.pop_front()?;
+        let further = if ready.merged { self.further.pop_front() } else { None };
+        match further {
+            None => members.become_bins(ready.stride, [ready.first]),
+            Some(mut runs) => {
+                runs.sort_unstable_by_key(|run| run.base);
+                members.become_bins(ready.stride, runs);
+            }
+        }
+        Some(ready)
+    }
+
+    fn push(&mut self, ready: Ready) {
+        self.repairs.push_back(ready);
     }
 }
 
-/// One bin: the group that is open in it, if any, and where its next boundary lies.
+/// One bin: where its next boundary lies, and the open group, if any. What a packet changes, in
+/// half a cache line.
 struct Bin {
-    group: Option<Group>,
-    /// Packets of this bin up to and including the one that closes the group.
-    left: u16,
+    /// XOR of the members' checks.
+    checks: u64,
+    /// The packet of this bin that closes the group.
+    closes: u64,
+    /// XOR of the members' lengths. They fit 16 bits, but have 32: compilers load such neighbours
+    /// together, and a load that is wider than the store before it stalls for a dozen cycles.
+    lengths: u32,
+    /// The length of the longest member.
+    longest: u32,
+    /// Where the members' bytes are summed up, if a group is open.
+    slot: Option<Slot>,
+}
+
+/// What is noted when a group is opened.
+#[derive(Clone, Copy, Default)]
+struct Opening {
+    base: u64,
+    at: u64,
 }
 
 struct Group {
-    base: u64,
+    opening: Opening,
     count: u16,
-    opened: u64,
     sum: Sum,
 }
 
@@ -49,55 +95,62 @@ struct Held {
     group: Group,
 }
 
+impl Bin {
+    /// The sum of the open group, which is open no longer.
+    #[inline]
+    fn take(&mut self) -> Option<Sum> {
+        let Bin { checks, lengths, longest, .. } = *self;
+        Some(Sum { checks, lengths, longest, slot: self.slot.take()? })
+    }
+}
+
 pub(super) struct LayerState {
     layer: Layer,
     index: u8,
     guard: u64,
     bins: Box<[Bin]>,
-    /// The bin of the next packet.
+    /// Of each bin's open group.
+    openings: Box<[Opening]>,
+    /// The number of the next packet.
+    next: u64,
+    /// Its bin.
     cursor: usize,
     held: VecDeque<Held>,
     /// What the first of those waits for; nothing is that far.
     next_due: u64,
+    /// How many groups are open.
     open: usize,
-    open_packets: usize,
     /// No group that is open or held back was opened before this.
     oldest: u64,
 }
 
-/// A source packet on its way into the groups.
+/// Source packets on their way into the groups.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub(super) seq: u64,
+pub(super) struct Batch<'a> {
+    /// The number of the first.
+    pub(super) first: u64,
     pub(super) now: u64,
-    pub(super) check: u64,
-    pub(super) frame: &'a [u8],
-}
-
-/// What is left to do for a packet that was entered into a bin.
-pub(super) enum Entered {
-    /// Its bytes are to be added to this slot.
-    Add(u32),
-    /// Nothing.
-    Done,
-    /// There was no slot for it, which a caller that takes its repairs in time never sees.
-    NoMemory,
+    pub(super) frames: &'a [&'a [u8]],
+    /// One for each frame.
+    pub(super) checks: &'a [u64],
 }
 
 impl LayerState {
     pub(super) fn new(layer: Layer, index: u8, guard: u64) -> LayerState {
-        let bins = (0..layer.interleave).map(|_| Bin { group: None, left: 1 }).collect();
+        let bin = |_| Bin { checks: 0, closes: 0, lengths: 0, longest: 0, slot: None };
+        let bins = (0..layer.interleave).map(bin).collect();
         let held = VecDeque::with_capacity(LayerState::held_limit(layer, guard));
         LayerState {
             layer,
             index,
             guard,
             bins,
+            openings: vec![Opening::default(); usize::from(layer.interleave)].into(),
+            next: 0,
             cursor: 0,
             held,
             next_due: u64::MAX,
             open: 0,
-            open_packets: 0,
             oldest: 0,
         }
     }
@@ -113,62 +166,94 @@ impl LayerState {
     /// layer with nothing open.
     pub(super) fn begin(&mut self, seq: u64) {
         let (r, i) = (u64::from(self.layer.group), u64::from(self.layer.interleave));
+        self.next = seq;
         self.cursor = (seq % i) as usize;
         for (b, bin) in (0..).zip(&mut self.bins) {
             // How many packets of this bin went before: those below `seq` that are b modulo i.
             let before = seq.saturating_sub(b).div_ceil(i);
             let stagger = (b * r / i) % r;
-            bin.left = (r - (before + stagger) % r) as u16;
+            let left = r - (before + stagger) % r;
+            bin.closes = b + (before + left - 1) * i;
         }
     }
 
-    /// Enters a packet into its bin; `may_open` says whether it may be the first of a group.
+    /// Enters packets into their bins, except for their bytes, whose places it adds to `places`;
+    /// `may_open` says whether they may be the first of a group. Moves on the repairs that their
+    /// passing makes due. Returns for how many there was no slot, which a caller that takes its
+    /// repairs in time never sees.
     #[inline]
     pub(super) fn enter(
         &mut self,
-        source: Source<'_>,
+        batch: Batch<'_>,
         may_open: bool,
         sums: &mut Accumulators,
-    ) -> Entered {
-        let index = self.cursor;
-        self.cursor = if index + 1 == self.bins.len() { 0 } else { index + 1 };
-        let bin = &mut self.bins[index];
-        bin.left -= 1;
-        let fills = bin.left == 0;
-        if fills {
-            bin.left = self.layer.group;
-        }
-        let entered = match &mut bin.group {
-            Some(group) => {
-                group.count += 1;
-                Entered::Add(sums.enter(&mut group.sum, source.check, source.frame.len()))
-            }
-            None if !may_open => return Entered::Done,
-            none => {
-                let Some(sum) = sums.start(source.check, source.frame) else {
-                    return Entered::NoMemory;
-                };
-                *none = Some(Group { base: source.seq, count: 1, opened: source.now, sum });
-                if self.open == 0 && self.held.is_empty() {
-                    self.oldest = source.now;
+        places: &mut Places,
+        ready: &mut ReadyQueue,
+    ) -> u64 {
+        let LayerState { bins, openings, open, held, oldest, .. } = self;
+        let interleave = u64::from(self.layer.interleave);
+        let filled = u64::from(self.layer.group - 1) * interleave;
+        let mut no_memory = 0;
+        let mut seq = batch.first;
+        let mut rest = batch.frames.iter().zip(batch.checks);
+        while rest.len() > 0 {
+            let row = &mut bins[self.cursor..];
+            let openings = &mut openings[self.cursor..];
+            let count = row.len().min(rest.len());
+            for ((bin, opening), (frame, check)) in row.iter_mut().zip(openings).zip(&mut rest) {
+                if bin.slot.is_none() && may_open {
+                    bin.slot = sums.start();
+                    no_memory += u64::from(bin.slot.is_none());
+                    if bin.slot.is_some() {
+                        (bin.checks, bin.lengths, bin.longest) = (0, 0, 0);
+                        if *open == 0 && held.is_empty() {
+                            *oldest = batch.now;
+                        }
+                        *opening = Opening { base: seq, at: batch.now };
+                        *open += 1;
+                    }
                 }
-                self.open += 1;
-                Entered::Done
+                bin.checks ^= check;
+                bin.lengths ^= frame.len() as u32;
+                bin.longest = bin.longest.max(frame.len() as u32);
+                places.push(bin.slot.as_ref().map_or(Slot::NOWHERE, Slot::place));
+                if bin.closes == seq {
+                    bin.closes += filled + interleave;
+                    if let Some(sum) = bin.take() {
+                        *open -= 1;
+                        let due = seq + self.guard;
+                        let count = match seq - opening.base == filled {
+                            true => self.layer.group,
+                            false => ((seq - opening.base) / interleave + 1) as u16,
+                        };
+                        held.push_back(Held { due, group: Group { opening: *opening, count, sum } });
+                        self.next_due = self.next_due.min(due);
+                    }
+                }
+                seq += 1;
             }
-        };
-        self.open_packets += 1;
-        if fills && let Some(group) = bin.group.take() {
-            self.closed(&group);
-            let due = source.seq + self.guard;
-            self.held.push_back(Held { due, group });
-            self.next_due = self.next_due.min(due);
+            self.cursor = if count == bins.len() - self.cursor { 0 } else { self.cursor + count };
         }
-        entered
+        self.next = seq;
+        if self.next_due < seq {
+            self.release_held(Some(seq - 1), ready);
+        }
+        no_memory
     }
 
-    fn closed(&mut self, group: &Group) {
+    /// Takes the open group out of a bin before it is filled.
+    fn cut(&mut self, index: usize) -> Option<Group> {
+        let sum = self.bins[index].take()?;
         self.open -= 1;
-        self.open_packets -= usize::from(group.count);
+        Some(Group { opening: self.openings[index], count: self.members_in(index), sum })
+    }
+
+    /// How many packets the open group of a bin has.
+    fn members_in(&self, index: usize) -> u16 {
+        let interleave = self.bins.len();
+        let to_next = (index + interleave - self.cursor) % interleave;
+        let next = self.next + to_next as u64;
+        ((next - self.openings[index].base) / interleave as u64) as u16
     }
 
     /// How many bins there are.
@@ -201,18 +286,12 @@ impl LayerState {
 
     /// Moves on the repairs whose guard has passed, `sent` being the last packet sent; or all of
     /// them, which cuts the guard short.
-    pub(super) fn release_held(&mut self, sent: Option<u64>, ready: &mut VecDeque<Ready>) {
+    pub(super) fn release_held(&mut self, sent: Option<u64>, ready: &mut ReadyQueue) {
         while self.held.front().is_some_and(|held| sent.is_none_or(|sent| held.due <= sent)) {
             let Some(Held { group, .. }) = self.held.pop_front() else { return };
-            ready.push_back(self.ready(group, sent.is_none()));
+            ready.push(self.ready(group, sent.is_none()));
         }
         self.note_next_due();
-    }
-
-    /// Whether [`LayerState::release_held`] has something to do after `sent`.
-    #[inline]
-    pub(super) fn is_due(&self, sent: u64) -> bool {
-        self.next_due <= sent
     }
 
     fn note_next_due(&mut self) {
@@ -220,9 +299,15 @@ impl LayerState {
     }
 
     fn ready(&self, group: Group, flushed: bool) -> Ready {
-        let Group { base, count, sum, .. } = group;
-        let runs = [Run { base, count }].into_iter().collect();
-        Ready { runs, stride: self.layer.interleave, sum, layer: self.index, flushed }
+        let Group { opening, count, sum } = group;
+        Ready {
+            first: Run { base: opening.base, count },
+            merged: false,
+            stride: self.layer.interleave,
+            sum,
+            layer: self.index,
+            flushed,
+        }
     }
 
     /// Closes the groups that were opened at or before `limit`, at most `budget` of them, and cuts
@@ -231,28 +316,28 @@ impl LayerState {
         &mut self,
         limit: u64,
         budget: usize,
-        ready: &mut VecDeque<Ready>,
+        ready: &mut ReadyQueue,
     ) -> usize {
         let mut oldest = u64::MAX;
         for _ in 0..self.held.len() {
             let Some(held) = self.held.pop_front() else { break };
-            if held.group.opened <= limit {
-                ready.push_back(self.ready(held.group, true));
+            if held.group.opening.at <= limit {
+                ready.push(self.ready(held.group, true));
             } else {
-                oldest = oldest.min(held.group.opened);
+                oldest = oldest.min(held.group.opening.at);
                 self.held.push_back(held);
             }
         }
         self.note_next_due();
         let mut closed = 0;
         for bin in 0..self.bins.len() {
-            let Some(opened) = self.bins[bin].group.as_ref().map(|group| group.opened) else {
+            if self.bins[bin].slot.is_none() {
                 continue;
-            };
+            }
+            let opened = self.openings[bin].at;
             if opened <= limit && closed < budget {
-                if let Some(group) = self.bins[bin].group.take() {
-                    self.closed(&group);
-                    ready.push_back(self.ready(group, true));
+                if let Some(group) = self.cut(bin) {
+                    ready.push(self.ready(group, true));
                     closed += 1;
                 }
             } else {
@@ -275,59 +360,65 @@ impl LayerState {
         budget: usize,
         room: usize,
         sums: &mut Accumulators,
-        ready: &mut VecDeque<Ready>,
+        ready: &mut ReadyQueue,
     ) -> usize {
         if self.open == 0 {
             return 0;
         }
-        let train = self.lone_train();
-        let longest = self.open_groups().map(|group| sums.bytes(&group.sum).len()).max();
-        let more_runs = room.saturating_sub(longest.unwrap_or(0)) / Run::WIRE_LEN;
+        let open_packets = self.open_bins().map(|bin| usize::from(self.members_in(bin))).sum();
+        let train = self.lone_train(open_packets);
+        let longest = self.open_bins().map(|bin| self.bins[bin].longest).max();
+        let more_runs = room.saturating_sub(longest.unwrap_or(0) as usize) / Run::WIRE_LEN;
         let most_merged = match train {
             Some(_) => MAX_MEMBERS,
             None => (1 + more_runs).min(MAX_RUNS).min(MAX_MEMBERS / usize::from(self.layer.group)),
         };
-        let wanted = self.open_packets.div_ceil(usize::from(self.layer.group.div_ceil(2)));
+        let wanted = open_packets.div_ceil(usize::from(self.layer.group.div_ceil(2)));
         let groups = (wanted + usize::from(self.index))
             .min(budget)
             .clamp(self.open.div_ceil(most_merged), self.open);
-        let first = ready.len();
+        let first = ready.repairs.len();
+        let further = ready.further.len();
+        let several = train.is_none() && groups < self.open;
         let start = train.unwrap_or(0);
         let mut rank = 0;
         for bin in (start..self.bins.len()).chain(0..start) {
-            let Some(group) = self.bins[bin].group.take() else { continue };
+            let Some(group) = self.cut(bin) else { continue };
+            let run = Run { base: group.opening.base, count: group.count };
             if rank < groups {
                 let mut merged = self.ready(group, true);
                 if train.is_some() {
                     merged.stride = groups as u16;
                 }
-                ready.push_back(merged);
+                if several {
+                    merged.merged = true;
+                    ready.further.push_back([run].into_iter().collect());
+                }
+                ready.push(merged);
             } else {
-                let merged = &mut ready[first + rank % groups];
+                let merged = &mut ready.repairs[first + rank % groups];
                 match train {
                     // Every so many packets of the train: one run.
-                    Some(_) => merged.runs[0].count += 1,
-                    None => merged.runs.push(Run { base: group.base, count: group.count }),
+                    Some(_) => merged.first.count += 1,
+                    None => ready.further[further + rank % groups].push(run),
                 }
                 sums.merge(&mut merged.sum, group.sum);
             }
             rank += 1;
         }
-        self.open = 0;
-        self.open_packets = 0;
         groups
     }
 
     /// Whether what is open is a train of packets, one in each bin, and then the bin of the first.
-    fn lone_train(&self) -> Option<usize> {
-        let bases = || self.open_groups().map(|group| group.base);
+    fn lone_train(&self, open_packets: usize) -> Option<usize> {
+        let bases = || self.open_bins().map(|bin| self.openings[bin].base);
         let (first, last) = (bases().min()?, bases().max()?);
-        let lone = self.open_packets == self.open && last - first + 1 == self.open as u64;
+        let lone = open_packets == self.open && last - first + 1 == self.open as u64;
         lone.then(|| (first % u64::from(self.layer.interleave)) as usize)
     }
 
-    fn open_groups(&self) -> impl Iterator<Item = &Group> {
-        self.bins.iter().filter_map(|bin| bin.group.as_ref())
+    fn open_bins(&self) -> impl Iterator<Item = usize> {
+        (0..self.bins.len()).filter(|&bin| self.bins[bin].slot.is_some())
     }
 }
 
@@ -344,16 +435,20 @@ mod tests {
             for guard in [0, 1, 2, 7, 50, 99, 100, 130, 250, 1600] {
                 let mut state = LayerState::new(layer, 0, guard);
                 let mut sums = Accumulators::new(4000, 64, Engine::PORTABLE);
-                let mut ready = VecDeque::new();
+                let mut ready = ReadyQueue::new(0, 0);
+                let mut members = Members::one();
                 let limit = LayerState::held_limit(layer, guard);
                 assert!(state.held.capacity() >= limit);
                 state.begin(0);
-                for seq in 0..20_000 {
-                    let source = Source { seq, now: 0, check: 0, frame: &[1] };
-                    assert!(!matches!(state.enter(source, true, &mut sums), Entered::NoMemory));
+                for first in 0..20_000 {
+                    let batch = Batch { first, now: 0, frames: &[&[1]], checks: &[0] };
+                    let mut places = Places::new();
+                    let shed = state.enter(batch, true, &mut sums, &mut places, &mut ready);
+                    assert_eq!(shed, 0);
                     assert!(state.held.len() <= limit, "{layer:?} {guard}");
-                    state.release_held(Some(seq), &mut ready);
-                    ready.drain(..).for_each(|ready: Ready| sums.release(ready.sum));
+                    while let Some(ready) = ready.pop(&mut members) {
+                        sums.release(ready.sum);
+                    }
                 }
             }
         }

@@ -53,14 +53,14 @@ pub(super) struct RateMeter {
 }
 
 impl RateMeter {
-    /// Counts a packet; says whether there is a new estimate. Windows end with a packet and never
+    /// Counts packets that came together; says whether there is a new estimate. Windows end with a packet and never
     /// with a look at the clock, so that nothing depends on how often somebody looks.
-    pub(super) fn count(&mut self, now: u64) -> bool {
+    pub(super) fn count(&mut self, now: u64, packets: u64) -> bool {
         let Some(since) = self.since else {
             self.since = Some(now);
             return false;
         };
-        self.packets += 1;
+        self.packets += packets;
         let elapsed = now.saturating_sub(since);
         if elapsed < RATE_WINDOW {
             return false;
@@ -95,8 +95,8 @@ impl Budget {
     }
 
     #[inline]
-    pub(super) fn earn(&mut self) {
-        self.tokens = (self.tokens + self.per_packet).min(self.depth);
+    pub(super) fn earn(&mut self, packets: usize) {
+        self.tokens = (self.tokens + self.per_packet * packets as i64).min(self.depth);
     }
 
     /// How many flush repairs may be sent now.
@@ -121,7 +121,7 @@ mod tests {
         for interval in [100_000, 1_000] {
             for _ in 0..100_000 {
                 now += interval;
-                meter.count(now);
+                meter.count(now, 1);
             }
             let expected = 1e9 / interval as f64;
             let rate = meter.per_second().unwrap();
@@ -133,11 +133,11 @@ mod tests {
     fn the_budget_bounds_what_is_spent() {
         let mut budget = Budget::new(0.5, 10);
         assert_eq!(budget.available(), 0);
-        (0..5).for_each(|_| budget.earn());
+        (0..5).for_each(|_| budget.earn(1));
         assert_eq!(budget.available(), 2);
         budget.spend(3);
         assert_eq!(budget.available(), 0);
-        (0..1000).for_each(|_| budget.earn());
+        (0..1000).for_each(|_| budget.earn(1));
         assert_eq!(budget.available(), 10);
     }
 }

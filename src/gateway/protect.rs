@@ -56,8 +56,10 @@ pub struct Protect<L, W> {
     source_key: Option<CheckKey>,
     repair_key: Option<CheckKey>,
     received: Burst,
-    /// The frames of this burst that were stamped, with their checks.
-    stamped: ArrayVec<(u64, Stamped), BURST>,
+    /// The frames of this burst that were stamped.
+    stamped: ArrayVec<Stamped, BURST>,
+    /// Their checks.
+    checks: ArrayVec<u64, BURST>,
     /// Where short ones of them are copied.
     copies: Box<[[u8; SHORT]; BURST]>,
     /// Empty packets for repairs.
@@ -106,6 +108,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             config,
             received: Burst::new(),
             stamped: ArrayVec::new(),
+            checks: ArrayVec::new(),
             copies: Box::new([[0; SHORT]; BURST]),
             spare: Burst::new(),
             counters: Arc::default(),
@@ -165,7 +168,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         let check = self.source_key.map_or(0, |key| key.check(seq, frame));
         let copied = length <= SHORT;
         if copied {
-            self.copies[nth][..length].copy_from_slice(frame);
+            copy_short(frame, &mut self.copies[nth]);
         }
         let shim = Shim {
             kind: Kind::Source,
@@ -182,17 +185,15 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         };
         headers[..OUTER_LEN].copy_from_slice(self.config.outer.ether.as_bytes());
         headers[OUTER_LEN..].copy_from_slice(&shim.emit());
-        self.stamped.push((
-            check,
-            match copied {
-                true => Stamped::Copied(length as u8),
-                false => {
-                    let mut frame = mbuf.keep();
-                    frame.skip(HEADERS);
-                    Stamped::Kept(frame)
-                }
-            },
-        ));
+        self.checks.push(check);
+        self.stamped.push(match copied {
+            true => Stamped::Copied(length as u8),
+            false => {
+                let mut frame = mbuf.keep();
+                frame.skip(HEADERS);
+                Stamped::Kept(frame)
+            }
+        });
         Some(mbuf)
     }
 
@@ -219,14 +220,17 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
 
     /// Gives the encoder the frames of this burst, which have been sent.
     fn encode(&mut self, now: u64) {
-        for ((check, stamped), copy) in self.stamped.iter().zip(self.copies.iter()) {
-            let frame = match stamped {
+        let mut frames = ArrayVec::<&[u8], BURST>::new();
+        for (stamped, copy) in self.stamped.iter().zip(self.copies.iter()) {
+            frames.push(match stamped {
                 Stamped::Copied(len) => &copy[..usize::from(*len)],
                 Stamped::Kept(frame) => frame.data(),
-            };
-            self.encoder.push(now, *check, frame);
+            });
         }
-        kept::release(self.stamped.drain(..).filter_map(|(_, stamped)| match stamped {
+        self.encoder.push_batch(now, &frames, &self.checks);
+        drop(frames);
+        self.checks.clear();
+        kept::release(self.stamped.drain(..).filter_map(|stamped| match stamped {
             Stamped::Copied(_) => None,
             Stamped::Kept(frame) => Some(frame),
         }));
@@ -258,6 +262,24 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     }
 }
 
+/// Copies a frame of up to [`SHORT`] bytes, by a few moves of fixed lengths, which may overlap:
+/// cheaper than a call that looks for the best way.
+#[inline]
+fn copy_short(frame: &[u8], to: &mut [u8; SHORT]) {
+    let Some((head, tail)) = frame.first_chunk::<32>().zip(frame.last_chunk::<32>()) else {
+        return to[..frame.len()].copy_from_slice(frame);
+    };
+    let second = frame.len() - 32;
+    to[..32].copy_from_slice(head);
+    if let Some((head, tail)) = frame.first_chunk::<64>().zip(frame.last_chunk::<64>()) {
+        to[..64].copy_from_slice(head);
+        to[second - 32..second + 32].copy_from_slice(tail);
+    } else {
+        to[second..second + 32].copy_from_slice(tail);
+    }
+}
+
+#[inline]
 fn emit(
     config: &ProtectConfig,
     key: Option<CheckKey>,
@@ -283,7 +305,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.lan.receive(now, &mut self.received);
         let count = self.received.len();
         let mut tally = Tally::default();
-        for mbuf in fetched(std::mem::take(&mut self.received)) {
+        for mbuf in fetched(std::mem::take(&mut self.received), HEADERS) {
             self.take_in(now, mbuf, &mut tally);
         }
         self.wan.send(now);

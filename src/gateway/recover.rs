@@ -331,7 +331,7 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
         }
         self.wan.receive(now, &mut self.received);
         let count = self.received.len();
-        for mbuf in fetched(std::mem::take(&mut self.received)) {
+        for mbuf in fetched(std::mem::take(&mut self.received), 0) {
             self.take_in(now, mbuf);
         }
         self.settle_when_sent(now);

@@ -129,11 +129,12 @@ pub fn header_len(members: &Members) -> usize {
 
 /// How long the packet of `repair` is, from the shim on.
 pub fn packet_len(repair: &Repair<'_>) -> usize {
-    header_len(&repair.members) + repair.bytes.len()
+    header_len(repair.members) + repair.bytes.len()
 }
 
 /// Writes the packet of `repair`, from the shim on, into `packet`, which has its
 /// [`packet_len`] bytes.
+#[inline]
 pub fn emit(
     repair: &Repair<'_>,
     channel: u8,
@@ -185,10 +186,14 @@ mod tests {
 
     const KEY: fn() -> CheckKey = || repair_key(3, 9);
 
-    fn packet<'a>(runs: &[(u64, u16)], flushed: bool, bytes: &'a [u8]) -> (Repair<'a>, Vec<u8>) {
+    fn members_of(runs: &[(u64, u16)]) -> Members {
         let runs = runs.iter().map(|&(base, count)| Run { base, count }).collect();
+        Members::from_runs(97, runs).unwrap()
+    }
+
+    fn packet(runs: &[(u64, u16)], flushed: bool, bytes: &[u8]) -> Vec<u8> {
         let repair = Repair {
-            members: Members::from_runs(97, runs).unwrap(),
+            members: &members_of(runs),
             layer: 2,
             code_id: 1,
             flushed,
@@ -198,7 +203,7 @@ mod tests {
         };
         let mut packet = vec![0; packet_len(&repair)];
         emit(&repair, 3, 9, Some(KEY()), &mut packet);
-        (repair, packet)
+        packet
     }
 
     fn read(packet: &[u8]) -> Result<(RepairHeader, &[u8]), Bad> {
@@ -210,19 +215,19 @@ mod tests {
     fn parses_what_it_emits() {
         for (runs, flushed) in [(&[(1000, 20)][..], false), (&[(5, 3), (6, 4), (1 << 31, 1)], true)]
         {
-            let (repair, mut packet) = packet(runs, flushed, &[7; 60]);
+            let mut packet = packet(runs, flushed, &[7; 60]);
             packet.extend([0; 5]); // padding
             let (header, bytes) = read(&packet).unwrap();
-            assert_eq!(header.members, repair.members);
+            assert_eq!(header.members, members_of(runs));
             assert_eq!((header.layer, header.code_id, header.flushed), (2, 1, flushed));
-            assert_eq!((header.lengths, header.checks), (repair.lengths, repair.checks));
-            assert_eq!(bytes, repair.bytes);
+            assert_eq!((header.lengths, header.checks), (0x1234, 0x0123_4567_89AB_CDEF));
+            assert_eq!(bytes, [7; 60]);
         }
     }
 
     #[test]
     fn the_headers_take_42_bytes() {
-        let (_, packet) = packet(&[(1000, 20)], false, &[7; 60]);
+        let packet = packet(&[(1000, 20)], false, &[7; 60]);
         assert_eq!((packet.len(), REPAIR_LEN), (102, 42));
         assert_eq!(packet[..16], [0x15, 3, 0, 60, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0x03, 0xE8]);
         assert_eq!(packet[24..34], [2, 1, 0, 97, 0, 20, 0, 0, 0x12, 0x34]);
@@ -230,7 +235,7 @@ mod tests {
 
     #[test]
     fn any_changed_bit_is_noticed() {
-        let (_, packet) = packet(&[(5, 3), (6, 4)], true, &[7; 30]);
+        let packet = packet(&[(5, 3), (6, 4)], true, &[7; 30]);
         for bit in 0..packet.len() * 8 {
             let mut damaged = packet.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
@@ -244,7 +249,7 @@ mod tests {
     #[test]
     fn contradictory_groups_are_refused_even_with_a_right_check() {
         let change = |at: usize, byte: u8| {
-            let (_, mut packet) = packet(&[(5, 3), (6, 4)], true, &[7; 30]);
+            let mut packet = packet(&[(5, 3), (6, 4)], true, &[7; 30]);
             packet[at] = byte;
             let check = KEY().check(5, &packet[SHIM_LEN..]).to_be_bytes();
             packet[16..24].copy_from_slice(&check);

@@ -131,7 +131,7 @@ impl Sender {
                 code_id: repair.code_id,
                 flushed: repair.flushed,
                 content: RepairIn {
-                    members: repair.members,
+                    members: repair.members.clone(),
                     lengths: repair.lengths,
                     checks: repair.checks,
                     payload: repair.bytes.iter().copied().collect(),

@@ -220,7 +220,7 @@ fn flushed_repairs_fit_into_their_packets() {
                     emit(&repair, 3, 7, None, &mut packet);
                     let (shim, rest) = Shim::parse(&packet).expect("a shim");
                     let (header, bytes) = RepairHeader::parse(&shim, rest, None).expect("a repair");
-                    assert_eq!((&header.members, bytes), (&repair.members, repair.bytes));
+                    assert_eq!((&header.members, bytes), (repair.members, repair.bytes));
                     repair.members.iter().for_each(|seq| covered[seq as usize] += 1);
                 }
             };

@@ -143,7 +143,7 @@ impl Pair {
             let mut payload = Frame::new();
             payload.try_extend_from_slice(repair.bytes).expect("frames' XOR is no longer");
             let (lengths, checks) = (repair.lengths, repair.checks);
-            let repair = RepairIn { members: repair.members, lengths, checks, payload };
+            let repair = RepairIn { members: repair.members.clone(), lengths, checks, payload };
             if self.is_lost() {
                 continue;
             }

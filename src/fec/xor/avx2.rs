@@ -15,23 +15,62 @@ pub(super) fn is_available() -> bool {
 /// See [`super::Engine::scatter`]. Only called when [`is_available`].
 #[inline]
 pub(super) fn scatter<const N: usize>(into: [&mut [u8]; N], from: &[u8]) {
-    // SAFETY: an engine of this set is only made after `is_available` said yes.
-    unsafe { scatter_avx2(into, from) }
+    // SAFETY: an engine of this set is only made after `is_available` said yes; each of `into` is
+    // as long as `from` (asserted by the caller).
+    unsafe { scatter_avx2(into.map(<[u8]>::as_mut_ptr), from) }
+}
+
+/// See [`super::Engine::enter`]. Only called when [`is_available`].
+#[inline]
+pub(super) fn enter<const N: usize>(
+    sums: &mut [u8],
+    size: usize,
+    layers: [&[u32]; N],
+    frames: &[&[u8]],
+) {
+    // SAFETY: as above.
+    unsafe { enter_avx2(sums, size, layers, frames) }
 }
 
 #[target_feature(enable = "avx2")]
-fn scatter_avx2<const N: usize>(mut into: [&mut [u8]; N], from: &[u8]) {
+fn enter_avx2<const N: usize>(
+    sums: &mut [u8],
+    size: usize,
+    layers: [&[u32]; N],
+    frames: &[&[u8]],
+) {
+    let layers = layers.map(|layer| &layer[..frames.len()]);
+    let (slots, sums) = (sums.len() / size, sums.as_mut_ptr());
+    for (n, frame) in frames.iter().enumerate() {
+        let slots_of_frame = layers.map(|layer| layer[n] as usize);
+        assert!(slots_of_frame.iter().all(|&slot| slot < slots), "a slot lies within");
+        assert!(frame.len() <= size, "a frame is no longer than a slot");
+        // SAFETY: within `sums`, which is borrowed mutably and has `slots` times `size` bytes. That
+        // two pointers may be the same does no harm, since each is loaded and stored in turn.
+        unsafe { scatter_avx2(slots_of_frame.map(|slot| sums.add(slot * size)), frame) };
+    }
+}
+
+/// # Safety
+/// Each of `into` points to as many bytes as `from` has, which may be read and written.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn scatter_avx2<const N: usize>(into: [*mut u8; N], from: &[u8]) {
     let whole = from.len() - from.len() % WIDTH;
     for at in (0..whole).step_by(WIDTH) {
-        // SAFETY: `at + WIDTH` is at most the length of `from`, which is that of each of `into`
-        // (asserted by the caller); the `u` forms need no alignment.
+        // SAFETY: `at + WIDTH` is at most the length of `from`, which each of `into` has too; the
+        // `u` forms need no alignment.
         unsafe {
             let bytes = _mm256_loadu_si256(from.as_ptr().add(at).cast());
-            for into in &mut into {
-                let place = into.as_mut_ptr().add(at).cast::<__m256i>();
+            for into in into {
+                let place = into.add(at).cast::<__m256i>();
                 _mm256_storeu_si256(place, _mm256_xor_si256(_mm256_loadu_si256(place), bytes));
             }
         }
     }
-    portable::scatter(into.map(|into| &mut into[whole..]), &from[whole..]);
+    for into in into {
+        // SAFETY: what is left of it, and no other slice of it exists meanwhile.
+        let rest = unsafe { std::slice::from_raw_parts_mut(into.add(whole), from.len() - whole) };
+        portable::xor(rest, &from[whole..]);
+    }
 }

@@ -85,6 +85,29 @@ impl Engine {
             Set::Avx512 => avx512::scatter(into, from),
         }
     }
+
+    /// XORs each of `frames` into one slot of every layer: frame n into the slots number
+    /// `layers[..][n]` of `sums`, each of which has `size` bytes.
+    ///
+    /// # Panics
+    /// If a slot lies beyond `sums`, a frame is longer than a slot, or a layer has fewer numbers
+    /// than there are frames.
+    #[inline]
+    pub fn enter<const N: usize>(
+        self,
+        sums: &mut [u8],
+        size: usize,
+        layers: [&[u32]; N],
+        frames: &[&[u8]],
+    ) {
+        match self.0 {
+            Set::Portable => portable::enter(sums, size, layers, frames),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => avx2::enter(sums, size, layers, frames),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => avx512::enter(sums, size, layers, frames),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,14 +2,32 @@
 
 /// See [`super::Engine::scatter`].
 pub(super) fn scatter<const N: usize>(into: [&mut [u8]; N], from: &[u8]) {
-    for into in into {
-        let (into_words, into_rest) = into.as_chunks_mut::<8>();
-        let (from_words, from_rest) = from.as_chunks::<8>();
-        for (a, b) in into_words.iter_mut().zip(from_words) {
-            *a = (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b)).to_ne_bytes();
+    into.into_iter().for_each(|into| xor(into, from));
+}
+
+/// See [`super::Engine::enter`].
+pub(super) fn enter<const N: usize>(
+    sums: &mut [u8],
+    size: usize,
+    layers: [&[u32]; N],
+    frames: &[&[u8]],
+) {
+    for (n, frame) in frames.iter().enumerate() {
+        for layer in layers {
+            let slot = &mut sums[layer[n] as usize * size..][..size];
+            xor(&mut slot[..frame.len()], frame);
         }
-        for (a, b) in into_rest.iter_mut().zip(from_rest) {
-            *a ^= b;
-        }
+    }
+}
+
+/// XORs `from` into `into`, which is as long.
+pub(super) fn xor(into: &mut [u8], from: &[u8]) {
+    let (into_words, into_rest) = into.as_chunks_mut::<8>();
+    let (from_words, from_rest) = from.as_chunks::<8>();
+    for (a, b) in into_words.iter_mut().zip(from_words) {
+        *a = (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b)).to_ne_bytes();
+    }
+    for (a, b) in into_rest.iter_mut().zip(from_rest) {
+        *a ^= b;
     }
 }
