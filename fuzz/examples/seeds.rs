@@ -122,7 +122,7 @@ fn packets() -> Vec<(String, Vec<u8>)> {
         &[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (1 << 31, 1)],
     ];
     for (n, runs) in groups.into_iter().enumerate() {
-        let runs = runs.iter().map(|&(base, count)| Run { base, count }).collect();
+        let runs = runs.iter().map(|&(base, count)| Run { base, count });
         let members = Members::from_runs(97, runs).expect("a group");
         let (lengths, checks) = (60, 0x0123_4567_89AB_CDEF);
         let bytes = &[7; 60];

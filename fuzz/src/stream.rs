@@ -127,8 +127,8 @@ fn shifted(packet: &Packet, offset: u64) -> Packet {
             Packet::Source { seq: seq + offset, check: check(*seq), frame: frame.clone() }
         }
         Packet::Repair(Repair { layer, code_id, flushed, content }) => {
-            let runs = content.members.runs().iter();
-            let runs = runs.map(|run| Run { base: run.base + offset, ..*run }).collect();
+            let runs = content.members.runs();
+            let runs = runs.map(|run| Run { base: run.base + offset, ..run });
             let members = Members::from_runs(content.members.stride(), runs);
             let content = RepairIn {
                 members: members.expect("members below the limit"),

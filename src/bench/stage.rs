@@ -18,7 +18,7 @@ use crate::wire::shim::Integrity;
 
 /// What the packets of a round come to, in bytes: several times a core's own cache, and within the
 /// one that cores share, where a NIC puts packets.
-const ROUND_BYTES: usize = 8 << 20;
+const ROUND_BYTES: usize = 4 << 20;
 /// What an mbuf takes beside its frame, in bytes that are touched: its own lines, and the headers'.
 const MBUF_BYTES: usize = 192;
 

@@ -25,6 +25,7 @@ use super::kept::Kept;
 use dpdk_sys::rte_mbuf;
 use std::{
     fmt,
+    mem::ManuallyDrop,
     ptr::NonNull,
     slice,
     sync::atomic::{AtomicU16, Ordering},
@@ -191,6 +192,14 @@ impl Mbuf {
         unsafe { dpdk_sys::shim_mbuf_keep(self.0.as_ptr()) };
         // SAFETY: the reference just taken is given to the Kept, with the frame's own bytes.
         unsafe { Kept::from_raw(self.0, self.start(), self.data_len()) }
+    }
+
+    /// As [`Mbuf::keep`], for who needs the packet itself no longer.
+    #[inline]
+    pub fn into_kept(self) -> Kept {
+        let mbuf = ManuallyDrop::new(self);
+        // SAFETY: the reference that the Mbuf was is given to the Kept, with the frame's own bytes.
+        unsafe { Kept::from_raw(mbuf.0, mbuf.start(), mbuf.data_len()) }
     }
 
     /// Whether nobody keeps this frame, so that it may be written.

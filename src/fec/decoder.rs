@@ -12,6 +12,7 @@ use arrayvec::ArrayVec;
 use super::check::CheckKey;
 use super::group::{MAX_MEMBERS, Members};
 use super::pending::{Pending, Ticket};
+use super::short::SHORT;
 use super::window::{NO_LINK, Place, Window};
 use super::xor::Engine;
 
@@ -34,10 +35,10 @@ pub struct DecoderConfig {
 }
 
 impl DecoderConfig {
-    /// A window for a code of this span: four spans, so that chains of repairs find what they
-    /// need, and what reordering displaces still counts.
+    /// A window for a code of this span: three spans or more, so that chains of repairs find what
+    /// they need, and what reordering displaces still counts.
     pub fn window_for(span: u64) -> usize {
-        (4 * span as usize).max(NEAR_START as usize).next_power_of_two()
+        (3 * span as usize).max(NEAR_START as usize).next_power_of_two()
     }
 
     /// The most packets that a decoder holds on to at once: its window, repairs that wait, and
@@ -190,6 +191,7 @@ impl<P: AsRef<[u8]>> Decoder<P> {
     }
 
     /// What to do with the source packet `seq`.
+    #[inline]
     pub fn admit(&mut self, seq: u64) -> Admission {
         if !self.started {
             self.start_at(seq, seq + 1);
@@ -208,6 +210,7 @@ impl<P: AsRef<[u8]>> Decoder<P> {
     /// Keeps a packet that was admitted and delivered, `check` being what it carried. `deliver`
     /// gets what it unlocks, in the order of rebuilding, and returns a holder of the frame, or
     /// `None` if it can't: then the packet stays missing.
+    #[inline]
     pub fn keep(
         &mut self,
         seq: u64,
@@ -217,8 +220,31 @@ impl<P: AsRef<[u8]>> Decoder<P> {
     ) {
         // The window may have moved on since the packet was admitted.
         if self.window.place(seq) == Place::Within {
-            self.insert(seq, check, packet);
-            self.peel(&mut deliver);
+            let waiting = self.window.keep(seq, check, packet);
+            if waiting != NO_LINK {
+                self.arrived(seq, waiting);
+                self.peel(&mut deliver);
+            }
+        }
+    }
+
+    /// Keeps a copy of a packet whose frame has at most [`SHORT`] bytes; else as
+    /// [`Decoder::keep`].
+    #[inline]
+    pub fn keep_copy(
+        &mut self,
+        seq: u64,
+        check: u64,
+        frame: &[u8],
+        mut deliver: impl FnMut(Rebuilt<'_>) -> Option<P>,
+    ) {
+        debug_assert!(frame.len() <= SHORT);
+        if self.window.place(seq) == Place::Within {
+            let waiting = self.window.keep_copy(seq, check, frame);
+            if waiting != NO_LINK {
+                self.arrived(seq, waiting);
+                self.peel(&mut deliver);
+            }
         }
     }
 
@@ -243,7 +269,12 @@ impl<P: AsRef<[u8]>> Decoder<P> {
         }
         let window = &self.window;
         self.missing.clear();
-        self.missing.extend(repair.members.iter().filter(|&seq| !window.seen(seq)));
+        let missing = &mut self.missing;
+        repair.members.for_each(|seq| {
+            if !window.seen(seq) {
+                missing.push(seq);
+            }
+        });
         match self.missing[..] {
             [] => RepairFate::Redundant,
             [seq] => {
@@ -295,15 +326,9 @@ impl<P: AsRef<[u8]>> Decoder<P> {
         window.advance(head, depart, |waiting| pending.abandon(waiting));
     }
 
-    fn insert(&mut self, seq: u64, check: u64, packet: P) {
-        self.window.mark(seq);
-        let slot = self.window.slot(seq);
-        slot.packet = Some(packet);
-        slot.check = check;
-        let waiting = std::mem::replace(&mut slot.waiting, NO_LINK);
-        if waiting != NO_LINK {
-            self.pending.arrived(seq, waiting, |ticket| self.ripe.push(ticket));
-        }
+    /// A packet has come that the repairs in a list wait for.
+    fn arrived(&mut self, seq: u64, waiting: u32) {
+        self.pending.arrived(seq, waiting, |ticket| self.ripe.push(ticket));
     }
 
     /// Uses the repairs that miss one packet until there are none.
@@ -344,10 +369,9 @@ impl<P: AsRef<[u8]>> Decoder<P> {
             if member == seq {
                 continue;
             }
-            let slot = self.window.slot(member);
-            let bytes = slot.packet.as_ref()?.as_ref();
+            let (bytes, its_check) = self.window.get(member)?;
             length ^= bytes.len() as u16;
-            check ^= slot.check;
+            check ^= its_check;
             self.engine.xor(sum, bytes);
         }
         let length = usize::from(length);
@@ -370,7 +394,9 @@ impl<P: AsRef<[u8]>> Decoder<P> {
         };
         match deliver(Rebuilt { seq, frame: &self.scratch[..length] }) {
             Some(packet) => {
-                self.insert(seq, check, packet);
+                self.window.mark(seq);
+                let waiting = self.window.keep(seq, check, packet);
+                self.arrived(seq, waiting);
                 RepairFate::Used
             }
             None => RepairFate::NoMemory,

@@ -5,6 +5,8 @@
 //! such runs with a common stride, in different bins, and so without a packet in common. If each bin
 //! holds just one packet of a train, the repair's packets are evenly spaced: one run of that stride.
 
+use std::fmt;
+
 use arrayvec::ArrayVec;
 
 use super::seq;
@@ -28,11 +30,17 @@ impl Run {
     pub const WIRE_LEN: usize = 6;
 }
 
-/// The members of one group. Always valid: not empty, below [`seq::LIMIT`], no member twice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The members of one group. Always valid: not empty, below [`seq::LIMIT`], no member twice. Kept
+/// small, as it is moved with each repair.
+#[derive(Clone)]
 pub struct Members {
+    base: u64,
     stride: u16,
-    runs: ArrayVec<Run, MAX_RUNS>,
+    /// How many runs follow the first.
+    further: u8,
+    counts: [u16; MAX_RUNS],
+    /// From the base of each run to that of the next.
+    distances: [u32; MAX_RUNS - 1],
 }
 
 /// Why a description of members is refused.
@@ -40,54 +48,76 @@ pub struct Members {
 pub struct BadMembers;
 
 impl Members {
-    /// One run: what a group that was filled has. `None` as in [`Members::from_runs`].
+    /// One run: what a group that was filled has. `Err` as in [`Members::from_runs`].
     pub fn single(base: u64, stride: u16, count: u16) -> Result<Members, BadMembers> {
-        Members::from_runs(stride, [Run { base, count }].into_iter().collect())
-    }
-
-    /// Several runs in ascending order of their bases. Refuses an empty list, a zero stride or
-    /// count, more than [`MAX_MEMBERS`], numbers beyond [`seq::LIMIT`], bases out of order, and
-    /// two runs in one bin.
-    pub fn from_runs(stride: u16, runs: ArrayVec<Run, MAX_RUNS>) -> Result<Members, BadMembers> {
-        let members = Members { stride, runs };
+        let mut members = Members::one();
+        members.become_bins(stride, Run { base, count }, &[]);
         if members.is_valid() { Ok(members) } else { Err(BadMembers) }
     }
 
-    /// Of groups that an encoder has made, which are valid by how they came about: becomes this
-    /// list, in place, as moving one costs more than filling it.
+    /// Several runs in ascending order of their bases. Refuses an empty list, more than
+    /// [`MAX_RUNS`], a zero stride or count, more than [`MAX_MEMBERS`], numbers beyond
+    /// [`seq::LIMIT`], bases out of order or more than 2^32 apart, and two runs in one bin.
+    pub fn from_runs(
+        stride: u16,
+        runs: impl IntoIterator<Item = Run>,
+    ) -> Result<Members, BadMembers> {
+        let mut runs = runs.into_iter();
+        let first = runs.next().ok_or(BadMembers)?;
+        let mut further = ArrayVec::<Run, { MAX_RUNS - 1 }>::new();
+        let mut last = first.base;
+        for run in runs {
+            let distance = run.base.checked_sub(last).filter(|&distance| distance > 0);
+            distance.and_then(|distance| u32::try_from(distance).ok()).ok_or(BadMembers)?;
+            last = run.base;
+            further.try_push(run).map_err(|_| BadMembers)?;
+        }
+        let mut members = Members::one();
+        members.become_bins(stride, first, &further);
+        if members.is_valid() { Ok(members) } else { Err(BadMembers) }
+    }
+
+    /// Becomes these runs, which are in ascending order and less than 2^32 apart: in place, as
+    /// moving a list costs more than filling it. Only what is valid may be handed on.
     #[inline]
-    pub(super) fn become_bins(&mut self, stride: u16, runs: impl IntoIterator<Item = Run>) {
+    pub(super) fn become_bins(&mut self, stride: u16, first: Run, further: &[Run]) {
+        self.base = first.base;
         self.stride = stride;
-        self.runs.clear();
-        self.runs.extend(runs);
-        debug_assert!(self.is_valid(), "{self:?}");
+        self.further = further.len() as u8;
+        self.counts[0] = first.count;
+        let mut last = first.base;
+        for (n, run) in further.iter().enumerate() {
+            self.counts[n + 1] = run.count;
+            self.distances[n] = (run.base - last) as u32;
+            last = run.base;
+        }
     }
 
     /// The simplest there is.
     pub(super) fn one() -> Members {
-        Members { stride: 1, runs: [Run { base: 0, count: 1 }].into_iter().collect() }
+        let mut counts = [0; MAX_RUNS];
+        counts[0] = 1;
+        Members { base: 0, stride: 1, further: 0, counts, distances: [0; MAX_RUNS - 1] }
     }
 
-    fn is_valid(&self) -> bool {
-        let in_range = |run: &Run| {
+    pub(super) fn is_valid(&self) -> bool {
+        let in_range = |run: Run| {
             run.count > 0
                 && run.base < seq::LIMIT
                 && run.base + u64::from(self.stride) * u64::from(run.count - 1) < seq::LIMIT
         };
         self.stride > 0
-            && !self.runs.is_empty()
-            && self.runs.iter().all(in_range)
+            && self.runs().all(in_range)
             && self.len() <= MAX_MEMBERS
-            && self.runs.is_sorted_by(|a, b| a.base < b.base)
             && self.in_different_bins()
     }
 
     fn in_different_bins(&self) -> bool {
-        if self.runs.len() == 1 {
+        if self.further == 0 {
             return true;
         }
         let stride = u64::from(self.stride);
-        let mut bins: ArrayVec<u64, MAX_RUNS> = self.runs.iter().map(|r| r.base % stride).collect();
+        let mut bins: ArrayVec<u64, MAX_RUNS> = self.runs().map(|r| r.base % stride).collect();
         bins.sort_unstable();
         bins.is_sorted_by(|a, b| a < b)
     }
@@ -98,37 +128,73 @@ impl Members {
     }
 
     /// The runs, in ascending order of their bases.
-    pub fn runs(&self) -> &[Run] {
-        &self.runs
+    #[inline]
+    pub fn runs(&self) -> impl ExactSizeIterator<Item = Run> + Clone + '_ {
+        let mut base = self.base;
+        (0..usize::from(self.further) + 1).map(move |n| {
+            if n > 0 {
+                base += u64::from(self.distances[n - 1]);
+            }
+            Run { base, count: self.counts[n] }
+        })
     }
 
     /// The lowest member.
+    #[inline]
     pub fn first(&self) -> u64 {
-        self.runs[0].base
+        self.base
     }
 
     /// The highest member.
+    #[inline]
     pub fn last(&self) -> u64 {
-        let end = |run: &Run| run.base + u64::from(self.stride) * u64::from(run.count - 1);
-        self.runs.iter().map(end).max().unwrap_or(0)
+        let end = |run: Run| run.base + u64::from(self.stride) * u64::from(run.count - 1);
+        self.runs().map(end).max().unwrap_or(0)
     }
 
     /// How many members there are.
     pub fn len(&self) -> usize {
-        self.runs.iter().map(|run| usize::from(run.count)).sum()
+        self.runs().map(|run| usize::from(run.count)).sum()
     }
 
-    /// Always false; a group has at least one member.
+    /// Always false: a group has at least one member.
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        false
     }
 
     /// The sequence numbers of all members, run by run.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         let stride = u64::from(self.stride);
-        self.runs
-            .iter()
-            .flat_map(move |run| (0..u64::from(run.count)).map(move |k| run.base + k * stride))
+        let of_run = move |run: Run| (0..u64::from(run.count)).map(move |k| run.base + k * stride);
+        self.runs().flat_map(of_run)
+    }
+
+    /// Hands each member to `f`, in the order of [`Members::iter`], and faster.
+    #[inline]
+    pub fn for_each(&self, mut f: impl FnMut(u64)) {
+        for run in self.runs() {
+            let mut seq = run.base;
+            for _ in 0..run.count {
+                f(seq);
+                seq += u64::from(self.stride);
+            }
+        }
+    }
+}
+
+impl PartialEq for Members {
+    fn eq(&self, other: &Members) -> bool {
+        self.stride == other.stride && self.runs().eq(other.runs())
+    }
+}
+
+impl Eq for Members {}
+
+impl fmt::Debug for Members {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "every {} of ", self.stride)?;
+        f.debug_list().entries(self.runs()).finish()
     }
 }
 
@@ -136,7 +202,7 @@ impl Members {
 mod tests {
     use super::*;
 
-    fn runs(list: &[(u64, u16)]) -> ArrayVec<Run, MAX_RUNS> {
+    fn runs(list: &[(u64, u16)]) -> Vec<Run> {
         list.iter().map(|&(base, count)| Run { base, count }).collect()
     }
 
@@ -144,6 +210,10 @@ mod tests {
     fn members_are_enumerated() {
         let members = Members::from_runs(10, runs(&[(3, 3), (5, 1)])).unwrap();
         assert_eq!(members.iter().collect::<Vec<_>>(), [3, 13, 23, 5]);
+        let mut each = Vec::new();
+        members.for_each(|seq| each.push(seq));
+        assert_eq!(each, [3, 13, 23, 5]);
+        assert_eq!(format!("{:?}", members.runs().collect::<Vec<_>>()), format!("{:?}", runs(&[(3, 3), (5, 1)])));
         assert_eq!((members.first(), members.last(), members.len()), (3, 23, 4));
     }
 
@@ -162,6 +232,8 @@ mod tests {
             (5, runs(&[(3, 1), (13, 1)])),
             (5, runs(&[(3, 4097)])),
             (5, runs(&[(3, 4000), (4, 97)])),
+            (5, runs(&[(3, 1), (1 << 33, 1)])),
+            (50, runs(&std::array::from_fn::<_, 13, _>(|n| (n as u64, 1)))),
         ] {
             assert_eq!(Members::from_runs(stride, list), Err(BadMembers));
         }

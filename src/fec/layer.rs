@@ -46,12 +46,13 @@ impl ReadyQueue {
         let ready = self.repairs.pop_front()?;
         let further = if ready.merged { self.further.pop_front() } else { None };
         match further {
-            None => members.become_bins(ready.stride, [ready.first]),
+            None => members.become_bins(ready.stride, ready.first, &[]),
             Some(mut runs) => {
                 runs.sort_unstable_by_key(|run| run.base);
-                members.become_bins(ready.stride, runs);
+                members.become_bins(ready.stride, runs[0], &runs[1..]);
             }
         }
+        debug_assert!(members.is_valid(), "{members:?}");
         Some(ready)
     }
 

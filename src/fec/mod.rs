@@ -22,6 +22,7 @@ pub mod xor;
 mod accumulator;
 mod layer;
 mod pending;
+mod short;
 mod window;
 
 pub use check::CheckKey;
@@ -29,4 +30,5 @@ pub use code::{Code, CodeError, Layer};
 pub use decoder::{Decoder, DecoderConfig, Rebuilt};
 pub use encoder::{Encoder, EncoderConfig, Repair};
 pub use group::{Members, Run};
+pub use short::{SHORT, copy_short};
 pub use timing::Timing;

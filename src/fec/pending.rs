@@ -97,7 +97,7 @@ impl<P> Pending<P> {
             missing_xor: missing.iter().fold(0, |xor, seq| xor ^ seq),
         });
         for &seq in missing {
-            self.link(ticket, &mut window.slot(seq).waiting);
+            self.link(ticket, window.waiting(seq));
         }
     }
 

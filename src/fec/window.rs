@@ -4,21 +4,31 @@
 //! on, what leaves at the tail is dropped. What is missing has a list of the repairs that wait for
 //! it, by the number of the first link ([`super::pending`]).
 
+use super::short::{SHORT, copy_short};
 use super::xor::fetch;
 
 /// The end of a list of links.
 pub(super) const NO_LINK: u32 = u32::MAX;
 
-pub(super) struct Slot<P> {
-    pub(super) packet: Option<P>,
-    pub(super) check: u64,
+/// Where a packet's frame is.
+enum Held<P> {
+    Nowhere,
+    /// In the copy of the same number, so many bytes.
+    Copied(u8),
+    Packet(P),
+}
+
+struct Slot<P> {
+    held: Held<P>,
+    check: u64,
     /// The first link of the repairs that wait for this packet.
-    pub(super) waiting: u32,
+    waiting: u32,
 }
 
 pub(super) struct Window<P> {
     slots: Box<[Slot<P>]>,
-    /// One bit a slot: the packet has been delivered. Ahead of `Slot::packet` within a burst.
+    copies: Box<[[u8; SHORT]]>,
+    /// One bit a slot: the packet has been delivered. Ahead of `Slot::held` within a burst.
     seen: Box<[u64]>,
     mask: u64,
     head: u64,
@@ -37,9 +47,10 @@ impl<P> Window<P> {
     /// `size` is rounded up to a power of two, at least 64.
     pub(super) fn new(size: usize) -> Window<P> {
         let size = Window::<P>::rounded(size);
-        let empty = |_| Slot { packet: None, check: 0, waiting: NO_LINK };
+        let empty = |_| Slot { held: Held::Nowhere, check: 0, waiting: NO_LINK };
         Window {
             slots: (0..size).map(empty).collect(),
+            copies: vec![[0; SHORT]; size].into(),
             seen: vec![0; size / 64].into(),
             mask: size as u64 - 1,
             head: 0,
@@ -53,7 +64,7 @@ impl<P> Window<P> {
 
     pub(super) fn memory_bytes(size: usize) -> usize {
         let size = Window::<P>::rounded(size);
-        size * size_of::<Slot<P>>() + size / 8
+        size * (size_of::<Slot<P>>() + SHORT) + size / 8
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -78,7 +89,7 @@ impl<P> Window<P> {
     /// are forgotten.
     pub(super) fn reset(&mut self, tail: u64, head: u64) {
         for slot in &mut self.slots {
-            slot.packet = None;
+            slot.held = Held::Nowhere;
             slot.waiting = NO_LINK;
         }
         self.seen.fill(0);
@@ -88,6 +99,7 @@ impl<P> Window<P> {
 
     /// Moves the head to `head`, which is ahead; what leaves at the tail is handed to `depart`, and
     /// the repairs that wait for it to `drop_link`.
+    #[inline]
     pub(super) fn advance(
         &mut self,
         head: u64,
@@ -98,7 +110,7 @@ impl<P> Window<P> {
         for seq in first..head {
             let index = (seq & self.mask) as usize;
             let slot = &mut self.slots[index];
-            if let Some(packet) = slot.packet.take() {
+            if let Held::Packet(packet) = std::mem::replace(&mut slot.held, Held::Nowhere) {
                 depart(packet);
             }
             if slot.waiting != NO_LINK {
@@ -121,19 +133,52 @@ impl<P> Window<P> {
         self.seen[index / 64] |= 1 << (index % 64);
     }
 
-    /// The slot of a packet that lies within.
-    pub(super) fn slot(&mut self, seq: u64) -> &mut Slot<P> {
-        &mut self.slots[(seq & self.mask) as usize]
+    /// Keeps a packet that lies within. Returns the first link of the repairs that wait for it,
+    /// whose list is the caller's now.
+    #[inline]
+    pub(super) fn keep(&mut self, seq: u64, check: u64, packet: P) -> u32 {
+        self.put(seq, check, Held::Packet(packet))
+    }
+
+    /// The same for a frame of up to [`SHORT`] bytes, of a longer one the first so many.
+    #[inline]
+    pub(super) fn keep_copy(&mut self, seq: u64, check: u64, frame: &[u8]) -> u32 {
+        let copied = copy_short(frame, &mut self.copies[(seq & self.mask) as usize]);
+        self.put(seq, check, Held::Copied(copied))
+    }
+
+    #[inline]
+    fn put(&mut self, seq: u64, check: u64, held: Held<P>) -> u32 {
+        let slot = &mut self.slots[(seq & self.mask) as usize];
+        slot.held = held;
+        slot.check = check;
+        std::mem::replace(&mut slot.waiting, NO_LINK)
+    }
+
+    /// The list of the repairs that wait for a packet, which lies within.
+    pub(super) fn waiting(&mut self, seq: u64) -> &mut u32 {
+        &mut self.slots[(seq & self.mask) as usize].waiting
     }
 }
 
 impl<P: AsRef<[u8]>> Window<P> {
+    /// The frame of a packet that lies within, and its check, if it is here.
+    #[inline]
+    pub(super) fn get(&self, seq: u64) -> Option<(&[u8], u64)> {
+        let index = (seq & self.mask) as usize;
+        let slot = &self.slots[index];
+        match &slot.held {
+            Held::Nowhere => None,
+            Held::Copied(len) => Some((&self.copies[index][..usize::from(*len)], slot.check)),
+            Held::Packet(packet) => Some((packet.as_ref(), slot.check)),
+        }
+    }
+
     /// Has a packet's bytes fetched, if it is here.
     #[inline]
     pub(super) fn fetch(&self, seq: u64) {
-        let slot = &self.slots[(seq & self.mask) as usize];
-        if let Some(packet) = &slot.packet {
-            fetch(packet.as_ref());
+        if let Some((frame, _)) = self.get(seq) {
+            fetch(frame);
         }
     }
 }

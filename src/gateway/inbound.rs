@@ -57,6 +57,7 @@ impl Inbound {
     }
 
     /// Judges a packet whose check is right. `seq` is its sequence number, or a repair's base.
+    #[inline]
     pub fn judge(&mut self, now: u64, epoch: u32, seq: u64, repair: bool) -> Verdict {
         match self.epoch {
             Some(present) if present == epoch => {

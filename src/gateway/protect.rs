@@ -17,7 +17,7 @@ use super::worker::Room;
 use crate::control::counters::ProtectCounters;
 use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
 use crate::dpdk::{Kept, Mempool, kept};
-use crate::fec::{CheckKey, Encoder, EncoderConfig, Repair};
+use crate::fec::{CheckKey, Encoder, EncoderConfig, Repair, SHORT, copy_short};
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::{self, repair_key};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
@@ -60,16 +60,13 @@ pub struct Protect<L, W> {
     stamped: ArrayVec<Stamped, BURST>,
     /// Their checks.
     checks: ArrayVec<u64, BURST>,
-    /// Where short ones of them are copied.
+    /// Where those of up to [`SHORT`] bytes are copied: cheaper than the two reference counts that
+    /// keeping one costs, one of them atomic since the driver is the other owner.
     copies: Box<[[u8; SHORT]; BURST]>,
     /// Empty packets for repairs.
     spare: Burst,
     counters: Arc<ProtectCounters>,
 }
-
-/// Frames up to this long, in bytes, are copied for the encoder: cheaper than the two reference
-/// counts that keeping one costs, one of them atomic since the driver is the other owner.
-const SHORT: usize = 128;
 
 /// A frame that has been sent, or soon will be, and is yet to be encoded.
 enum Stamped {
@@ -259,23 +256,6 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             self.wan.push(now, packet);
         }
         self.wan.send(now);
-    }
-}
-
-/// Copies a frame of up to [`SHORT`] bytes, by a few moves of fixed lengths, which may overlap:
-/// cheaper than a call that looks for the best way.
-#[inline]
-fn copy_short(frame: &[u8], to: &mut [u8; SHORT]) {
-    let Some((head, tail)) = frame.first_chunk::<32>().zip(frame.last_chunk::<32>()) else {
-        return to[..frame.len()].copy_from_slice(frame);
-    };
-    let second = frame.len() - 32;
-    to[..32].copy_from_slice(head);
-    if let Some((head, tail)) = frame.first_chunk::<64>().zip(frame.last_chunk::<64>()) {
-        to[..64].copy_from_slice(head);
-        to[second - 32..second + 32].copy_from_slice(tail);
-    } else {
-        to[second..second + 32].copy_from_slice(tail);
     }
 }
 

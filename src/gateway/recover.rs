@@ -19,7 +19,7 @@ use crate::control::counters::{Counter, RecoverCounters};
 use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
 use crate::dpdk::{Kept, Mempool, kept};
 use crate::fec::decoder::{Admission, RepairFate, RepairIn};
-use crate::fec::{CheckKey, Decoder, DecoderConfig, Rebuilt};
+use crate::fec::{CheckKey, Decoder, DecoderConfig, Rebuilt, SHORT, copy_short};
 use crate::wire::Bad;
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::{self, RepairHeader, repair_key};
@@ -61,10 +61,25 @@ pub struct Recover<W, L, O> {
     source_key: Option<CheckKey>,
     repair_key: Option<CheckKey>,
     received: Burst,
-    /// The source packets of this burst: number, check, frame.
-    sources: ArrayVec<(u64, u64, Kept), BURST>,
+    /// The source packets of this burst.
+    sources: ArrayVec<Source, BURST>,
+    /// Where the frames of those of up to [`SHORT`] bytes are copied.
+    copies: Box<[[u8; SHORT]; BURST]>,
     /// The repair packets of this burst.
     repairs: ArrayVec<RepairIn<Kept>, BURST>,
+}
+
+/// A source packet that is delivered, and yet to be kept in the window.
+struct Source {
+    seq: u64,
+    check: u64,
+    frame: Frame,
+}
+
+enum Frame {
+    /// Its bytes, in the copy of the same number, are so many.
+    Copied(u8),
+    Kept(Kept),
 }
 
 /// The way out, apart from the decoder, which calls it.
@@ -74,6 +89,16 @@ struct Delivery<L, O> {
     pool: Mempool,
     observer: O,
     counters: Arc<RecoverCounters>,
+    tally: Tally,
+}
+
+/// What a burst adds to the counters.
+#[derive(Default)]
+struct Tally {
+    wan_in: u64,
+    wan_in_bytes: u64,
+    delivered: u64,
+    delivered_bytes: u64,
 }
 
 /// How a frame got here.
@@ -86,6 +111,7 @@ enum Origin {
 
 impl<L: Transmit, O: Observer> Delivery<L, O> {
     /// Sends a frame on, which is source packet `seq` unless it was bypassed.
+    #[inline]
     fn deliver(&mut self, now: u64, frame: Mbuf, origin: Origin, seq: u64) {
         let counters = &self.counters;
         let len = frame.len() as u64;
@@ -93,8 +119,8 @@ impl<L: Transmit, O: Observer> Delivery<L, O> {
             counters.lan_full.add(1);
             return;
         }
-        counters.delivered.add(1);
-        counters.delivered_bytes.add(len);
+        self.tally.delivered += 1;
+        self.tally.delivered_bytes += len;
         match origin {
             Origin::Source => self.observer.delivered(now, seq, false),
             Origin::Rebuilt => {
@@ -105,6 +131,16 @@ impl<L: Transmit, O: Observer> Delivery<L, O> {
         }
     }
 
+    /// Adds what was tallied to the counters.
+    fn publish(&mut self) {
+        let tally = std::mem::take(&mut self.tally);
+        self.counters.wan_in.add(tally.wan_in);
+        self.counters.wan_in_bytes.add(tally.wan_in_bytes);
+        self.counters.delivered.add(tally.delivered);
+        self.counters.delivered_bytes.add(tally.delivered_bytes);
+    }
+
+    #[inline(never)]
     fn deliver_rebuilt(&mut self, now: u64, rebuilt: Rebuilt<'_>) -> Option<Kept> {
         let Some(mbuf) = self.pool.copy_of(rebuilt.frame) else {
             self.counters.no_mbuf.add(1);
@@ -122,7 +158,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         let counters = Arc::default();
         Recover {
             wan,
-            out: Delivery { lan: Outbox::new(lan), pool, observer, counters },
+            out: Delivery { lan: Outbox::new(lan), pool, observer, counters, tally: Tally::default() },
             decoder: Decoder::new(&config.decoder),
             inbound: Inbound::default(),
             config,
@@ -130,6 +166,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             repair_key: None,
             received: Burst::new(),
             sources: ArrayVec::new(),
+            copies: Box::new([[0; SHORT]; BURST]),
             repairs: ArrayVec::new(),
         }
     }
@@ -149,10 +186,11 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         self.out.lan.port_mut()
     }
 
+    #[inline]
     fn take_in(&mut self, now: u64, mbuf: Mbuf) {
         let counters = &self.out.counters;
-        counters.wan_in.add(1);
-        counters.wan_in_bytes.add(mbuf.len() as u64);
+        self.out.tally.wan_in += 1;
+        self.out.tally.wan_in_bytes += mbuf.len() as u64;
         if !mbuf.is_contiguous() {
             counters.not_contiguous.add(1);
             return;
@@ -176,49 +214,57 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         if shim.channel != self.config.channel {
             return counters.unknown_channel.add(1);
         }
-        match self.verify(&shim, rest) {
-            Err(bad) => self.reason(bad).add(1),
-            Ok(_) if !self.is_present(now, &shim) => {}
-            Ok(None) => self.take_source(now, &shim, mbuf),
-            Ok(Some(header)) => self.take_repair(&shim, header, &mbuf),
+        if shim.integrity != self.config.integrity {
+            return counters.bad_integrity.add(1);
+        }
+        match shim.kind {
+            Kind::Source => match self.verify(&shim, rest) {
+                Err(bad) => self.reason(bad).add(1),
+                Ok(()) => self.take_source(now, &shim, mbuf),
+            },
+            Kind::Repair => match RepairHeader::parse(&shim, rest, self.repair_key(&shim)) {
+                Err(bad) => self.reason(bad).add(1),
+                Ok((header, _)) => self.take_repair(now, &shim, header, mbuf),
+            },
         }
     }
 
-    /// Verifies the check of a packet, and parses the header that only a repair packet has.
-    fn verify(&self, shim: &Shim, rest: &[u8]) -> Result<Option<RepairHeader>, Bad> {
-        if shim.integrity != self.config.integrity {
-            return Err(Bad::Integrity);
+    /// Verifies the length and the check of a source packet, of which `rest` is what follows the
+    /// shim.
+    #[inline]
+    fn verify(&self, shim: &Shim, rest: &[u8]) -> Result<(), Bad> {
+        let key = match self.inbound.epoch() == Some(shim.epoch) {
+            true => self.source_key,
+            false => self.checked(source_key(shim.channel, shim.epoch)),
+        };
+        let frame = shim.frame(rest)?;
+        let right = key.is_none_or(|key| key.check(shim.seq, frame) == shim.check);
+        if right { Ok(()) } else { Err(Bad::Check) }
+    }
+
+    /// What verifies a repair packet.
+    fn repair_key(&self, shim: &Shim) -> Option<CheckKey> {
+        match self.inbound.epoch() == Some(shim.epoch) {
+            true => self.repair_key,
+            false => self.checked(repair_key(shim.channel, shim.epoch)),
         }
-        let checked = self.config.integrity == Integrity::Check;
-        // The keys at hand are those of the present epoch.
-        let present = self.inbound.epoch() == Some(shim.epoch);
-        match shim.kind {
-            Kind::Source => {
-                let fresh = || checked.then(|| source_key(shim.channel, shim.epoch));
-                let key = if present { self.source_key } else { fresh() };
-                let frame = shim.frame(rest)?;
-                let right = key.is_none_or(|key| key.check(shim.seq, frame) == shim.check);
-                if right { Ok(None) } else { Err(Bad::Check) }
-            }
-            Kind::Repair => {
-                let fresh = || checked.then(|| repair_key(shim.channel, shim.epoch));
-                let key = if present { self.repair_key } else { fresh() };
-                let (header, _) = RepairHeader::parse(shim, rest, key)?;
-                Ok(Some(header))
-            }
-        }
+    }
+
+    /// A key, if packets have checks.
+    fn checked(&self, key: CheckKey) -> Option<CheckKey> {
+        (self.config.integrity == Integrity::Check).then_some(key)
     }
 
     /// Whether a verified packet belongs to the present epoch, which it may begin.
+    #[inline]
     fn is_present(&mut self, now: u64, shim: &Shim) -> bool {
         let repair = shim.kind == Kind::Repair;
         match self.inbound.judge(now, shim.epoch, shim.seq, repair) {
             Verdict::Present => true,
             Verdict::Begins => {
                 self.settle(now);
-                let checked = self.config.integrity == Integrity::Check;
-                self.source_key = checked.then(|| source_key(shim.channel, shim.epoch));
-                self.repair_key = checked.then(|| repair_key(shim.channel, shim.epoch));
+                self.source_key = self.checked(source_key(shim.channel, shim.epoch));
+                self.repair_key = self.checked(repair_key(shim.channel, shim.epoch));
                 self.decoder.restart(self.source_key);
                 true
             }
@@ -233,7 +279,11 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         }
     }
 
+    #[inline]
     fn take_source(&mut self, now: u64, shim: &Shim, mut mbuf: Mbuf) {
+        if !self.is_present(now, shim) {
+            return;
+        }
         let seq = shim.seq;
         let mut admission = self.decoder.admit(seq);
         if admission == Admission::Jump
@@ -249,7 +299,13 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 let cut = mbuf.trim_front(OUTER_LEN + SHIM_LEN);
                 debug_assert!(cut && mbuf.len() >= usize::from(shim.length));
                 mbuf.truncate(usize::from(shim.length));
-                self.sources.push((seq, shim.check, mbuf.keep()));
+                let frame = match mbuf.data() {
+                    short if short.len() <= SHORT => {
+                        Frame::Copied(copy_short(short, &mut self.copies[self.sources.len()]))
+                    }
+                    _ => Frame::Kept(mbuf.keep()),
+                };
+                self.sources.push(Source { seq, check: shim.check, frame });
                 self.out.deliver(now, mbuf, Origin::Source, seq);
             }
             Admission::Duplicate => counters.duplicates_suppressed.add(1),
@@ -258,10 +314,13 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         }
     }
 
-    fn take_repair(&mut self, shim: &Shim, header: RepairHeader, mbuf: &Mbuf) {
+    fn take_repair(&mut self, now: u64, shim: &Shim, header: RepairHeader, mbuf: Mbuf) {
+        if !self.is_present(now, shim) {
+            return;
+        }
         self.out.counters.repair_received.add(1);
         let RepairHeader { members, lengths, checks, .. } = header;
-        let mut payload = mbuf.keep();
+        let mut payload = mbuf.into_kept();
         payload.skip(OUTER_LEN + repair::header_len(&members));
         payload.truncate(usize::from(shim.length));
         self.repairs.push(RepairIn { members, lengths, checks, payload });
@@ -278,12 +337,18 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
 
     /// Lets the decoder have what was received.
     fn settle(&mut self, now: u64) {
-        let Recover { out, decoder, inbound, sources, repairs, .. } = self;
+        let Recover { out, decoder, inbound, sources, copies, repairs, .. } = self;
         // They left the window long after they were last touched.
         decoder.departed().iter().for_each(Kept::prefetch);
         out.lan.send(now);
-        for (seq, check, frame) in sources.drain(..) {
-            decoder.keep(seq, check, frame, |rebuilt| out.deliver_rebuilt(now, rebuilt));
+        for (Source { seq, check, frame }, copy) in sources.drain(..).zip(copies.iter()) {
+            let deliver = |rebuilt: Rebuilt<'_>| out.deliver_rebuilt(now, rebuilt);
+            match frame {
+                Frame::Copied(len) => {
+                    decoder.keep_copy(seq, check, &copy[..usize::from(len)], deliver);
+                }
+                Frame::Kept(frame) => decoder.keep(seq, check, frame, deliver),
+            }
         }
         for repair in repairs.drain(..) {
             let last = repair.members.last();
@@ -327,6 +392,7 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
         // What the port did not take last time goes first, and nothing is received meanwhile.
         self.settle_when_sent(now);
         if !self.out.lan.is_empty() {
+            self.out.publish();
             return 0;
         }
         self.wan.receive(now, &mut self.received);
@@ -335,11 +401,13 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
             self.take_in(now, mbuf);
         }
         self.settle_when_sent(now);
+        self.out.publish();
         count
     }
 
     fn finish(&mut self, now: u64) -> bool {
         self.settle_when_sent(now);
+        self.out.publish();
         self.out.lan.is_empty()
     }
 }

@@ -26,13 +26,11 @@
 //! check, in the shim, covers everything behind it, up to the end of the XOR, under the sequence
 //! number; kind, channel and epoch are in its key.
 
-use arrayvec::ArrayVec;
 use zerocopy::byteorder::network_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::Bad;
 use super::shim::{Integrity, Kind, SHIM_LEN, Shim};
-use crate::fec::group::MAX_RUNS;
 use crate::fec::{CheckKey, Members, Repair, Run};
 
 /// Bytes of a repair packet's headers, shim included, when its group has one run.
@@ -111,15 +109,18 @@ impl RepairHeader {
 }
 
 fn members(base: u64, first: &Raw, more: &[RawRun]) -> Result<Members, Bad> {
-    let mut runs = ArrayVec::<Run, MAX_RUNS>::new();
-    let mut run = Run { base, count: first.count.get() };
-    runs.push(run);
-    for raw in more {
-        // Below 2^62 + 2^32: no overflow before the members are checked.
-        run = Run { base: run.base + u64::from(raw.distance.get()), count: raw.count.get() };
-        runs.try_push(run).map_err(|_| Bad::Members)?;
+    let stride = first.stride.get();
+    let first = Run { base, count: first.count.get() };
+    if more.is_empty() {
+        return Members::single(base, stride, first.count).map_err(|_| Bad::Members);
     }
-    Members::from_runs(first.stride.get(), runs).map_err(|_| Bad::Members)
+    let mut base = base;
+    let further = more.iter().map(|raw| {
+        // Below 2^62 + 127 × 2^32: no overflow before the members are checked.
+        base += u64::from(raw.distance.get());
+        Run { base, count: raw.count.get() }
+    });
+    Members::from_runs(stride, std::iter::once(first).chain(further)).map_err(|_| Bad::Members)
 }
 
 /// How many bytes there are before the XOR, from the shim on, when the group has these members.
@@ -142,32 +143,36 @@ pub fn emit(
     key: Option<CheckKey>,
     packet: &mut [u8],
 ) {
-    let runs = repair.members.runs();
+    let mut runs = repair.members.runs();
+    let further = runs.len() - 1;
+    let first = runs.next().map_or(Run { base: 0, count: 0 }, |run| run);
     let mut shim = Shim {
         kind: Kind::Repair,
         integrity: if key.is_some() { Integrity::Check } else { Integrity::Off },
         channel,
         length: repair.bytes.len() as u16,
         epoch,
-        seq: repair.members.first(),
+        seq: first.base,
         check: 0,
     };
     let raw = Raw {
         layer: repair.layer,
         code_id: repair.code_id,
         stride: U16::new(repair.members.stride()),
-        count: U16::new(runs[0].count),
-        more_runs_flushed: ((runs.len() - 1) as u8) << 1 | u8::from(repair.flushed),
+        count: U16::new(first.count),
+        more_runs_flushed: (further as u8) << 1 | u8::from(repair.flushed),
         reserved: 0,
         lengths: U16::new(repair.lengths),
         checks: U64::new(repair.checks),
     };
     let (fixed, rest) = packet[SHIM_LEN..].split_at_mut(size_of::<Raw>());
-    let (more, bytes) = rest.split_at_mut((runs.len() - 1) * Run::WIRE_LEN);
+    let (more, bytes) = rest.split_at_mut(further * Run::WIRE_LEN);
     fixed.copy_from_slice(raw.as_bytes());
-    for (pair, bytes) in runs.windows(2).zip(more.chunks_exact_mut(Run::WIRE_LEN)) {
-        let distance = U32::new((pair[1].base - pair[0].base) as u32);
-        bytes.copy_from_slice(RawRun { distance, count: U16::new(pair[1].count) }.as_bytes());
+    let mut last = first.base;
+    for (run, bytes) in runs.zip(more.chunks_exact_mut(Run::WIRE_LEN)) {
+        let distance = U32::new((run.base - last) as u32);
+        bytes.copy_from_slice(RawRun { distance, count: U16::new(run.count) }.as_bytes());
+        last = run.base;
     }
     bytes.copy_from_slice(repair.bytes);
     shim.check = key.map_or(0, |key| key.check(shim.seq, &packet[SHIM_LEN..]));
@@ -187,7 +192,7 @@ mod tests {
     const KEY: fn() -> CheckKey = || repair_key(3, 9);
 
     fn members_of(runs: &[(u64, u16)]) -> Members {
-        let runs = runs.iter().map(|&(base, count)| Run { base, count }).collect();
+        let runs = runs.iter().map(|&(base, count)| Run { base, count });
         Members::from_runs(97, runs).unwrap()
     }
 

@@ -72,7 +72,7 @@ proptest! {
             for member in members.iter().filter(|_| lone) {
                 prop_assert!(groups.contains(&vec![member]), "{member} is not alone in {code}");
             }
-            for run in members.runs().iter().filter(|_| !lone) {
+            for run in members.runs().filter(|_| !lone) {
                 let run: Vec<u64> = (0..u64::from(run.count))
                     .map(|k| run.base + k * u64::from(layer.interleave))
                     .collect();
