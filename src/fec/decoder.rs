@@ -10,7 +10,7 @@
 use arrayvec::ArrayVec;
 
 use super::check::CheckKey;
-use super::group::{MAX_MEMBERS, Members};
+use super::group::{MAX_MEMBERS, Members, Run};
 use super::pending::{Pending, Ticket};
 use super::short::SHORT;
 use super::window::{NO_LINK, Place, Window};
@@ -193,6 +193,16 @@ impl<P: AsRef<[u8]>> Decoder<P> {
     /// What to do with the source packet `seq`.
     #[inline]
     pub fn admit(&mut self, seq: u64) -> Admission {
+        if seq != self.window.head() || !self.started {
+            return self.admit_any(seq);
+        }
+        let Decoder { window, pending, departed, .. } = self;
+        window.step(|packet| drop(departed.try_push(packet)), |list| pending.abandon(list));
+        Admission::New
+    }
+
+    /// What to do with a packet that may not be the next one.
+    fn admit_any(&mut self, seq: u64) -> Admission {
         if !self.started {
             self.start_at(seq, seq + 1);
         }
@@ -246,6 +256,17 @@ impl<P: AsRef<[u8]>> Decoder<P> {
                 self.peel(&mut deliver);
             }
         }
+    }
+
+    /// Whether the packets of a run, below [`super::seq::LIMIT`], are within the window and were
+    /// delivered, so that a repair of them would be [`RepairFate::Redundant`].
+    #[inline]
+    pub fn has_all(&self, run: Run, stride: u16) -> bool {
+        let (stride, count) = (u64::from(stride), u64::from(run.count));
+        let within = |seq| self.window.place(seq) == Place::Within;
+        within(run.base)
+            && within(run.base + stride * count.saturating_sub(1))
+            && (0..count).all(|n| self.window.seen(run.base + stride * n))
     }
 
     /// Takes a repair packet; `deliver` as in [`Decoder::keep`].

@@ -97,6 +97,24 @@ impl<P> Window<P> {
         self.tail = tail.max(head.saturating_sub(self.size()));
     }
 
+    /// Moves the head one further, as [`Window::advance`] does; the new packet is marked as seen.
+    #[inline]
+    pub(super) fn step(&mut self, depart: impl FnOnce(P), drop_link: impl FnOnce(u32)) {
+        let index = (self.head & self.mask) as usize;
+        let slot = &mut self.slots[index];
+        if !matches!(slot.held, Held::Nowhere)
+            && let Held::Packet(packet) = std::mem::replace(&mut slot.held, Held::Nowhere)
+        {
+            depart(packet);
+        }
+        if slot.waiting != NO_LINK {
+            drop_link(std::mem::replace(&mut slot.waiting, NO_LINK));
+        }
+        self.seen[index / 64] |= 1 << (index % 64);
+        self.head += 1;
+        self.tail = self.tail.max(self.head.saturating_sub(self.size()));
+    }
+
     /// Moves the head to `head`, which is ahead; what leaves at the tail is handed to `depart`, and
     /// the repairs that wait for it to `drop_link`.
     #[inline]

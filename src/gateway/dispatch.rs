@@ -152,7 +152,7 @@ impl<R: Receive, T: Transmit> Dispatch<R, T> {
         self.port.receive(now, &mut self.received);
         let count = self.received.len();
         let n = self.targets.len();
-        for mbuf in fetched(std::mem::take(&mut self.received), 0) {
+        for mbuf in fetched(std::mem::take(&mut self.received), 0, |_| true) {
             let target = self.spread.target(mbuf.data(), n);
             if let Some(target) = self.targets.get_mut(target) {
                 target.outbox.push(now, mbuf);

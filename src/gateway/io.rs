@@ -62,10 +62,14 @@ impl<R: Receive> Receive for Queues<R> {
 const AHEAD: usize = 5;
 
 /// The packets of a burst, each fetched into this core's cache while those before it are treated:
-/// its front some packets ahead, with room for `headers` bytes before it, its rest while the one
-/// before it is treated.
+/// its front some packets ahead, with room for `headers` bytes before it, its rest, if it will be
+/// `read`, while the one before it is treated.
 #[inline]
-pub(super) fn fetched(burst: Burst, headers: usize) -> impl Iterator<Item = Mbuf> {
+pub(super) fn fetched(
+    burst: Burst,
+    headers: usize,
+    read: impl Fn(&Mbuf) -> bool,
+) -> impl Iterator<Item = Mbuf> {
     burst.iter().for_each(Mbuf::prefetch);
     burst.iter().take(AHEAD).for_each(|mbuf| mbuf.prefetch_front(headers));
     let mut burst = burst.into_iter();
@@ -73,7 +77,7 @@ pub(super) fn fetched(burst: Burst, headers: usize) -> impl Iterator<Item = Mbuf
         if let Some(ahead) = burst.as_slice().get(AHEAD) {
             ahead.prefetch_front(headers);
         }
-        if let Some(next) = burst.as_slice().get(1) {
+        if let Some(next) = burst.as_slice().get(1).filter(|next| read(next)) {
             next.prefetch_rest();
         }
         burst.next()

@@ -285,7 +285,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.lan.receive(now, &mut self.received);
         let count = self.received.len();
         let mut tally = Tally::default();
-        for mbuf in fetched(std::mem::take(&mut self.received), HEADERS) {
+        for mbuf in fetched(std::mem::take(&mut self.received), HEADERS, |_| true) {
             self.take_in(now, mbuf, &mut tally);
         }
         self.wan.send(now);

@@ -222,6 +222,10 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 Err(bad) => self.reason(bad).add(1),
                 Ok(()) => self.take_source(now, &shim, mbuf),
             },
+            Kind::Repair if self.is_needless(&shim, rest) => {
+                counters.repair_received.add(1);
+                counters.repair_redundant.add(1);
+            }
             Kind::Repair => match RepairHeader::parse(&shim, rest, self.repair_key(&shim)) {
                 Err(bad) => self.reason(bad).add(1),
                 Ok((header, _)) => self.take_repair(now, &shim, header, mbuf),
@@ -240,6 +244,15 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         let frame = shim.frame(rest)?;
         let right = key.is_none_or(|key| key.check(shim.seq, frame) == shim.check);
         if right { Ok(()) } else { Err(Bad::Check) }
+    }
+
+    /// Whether everything is here that a repair packet could rebuild. Then nothing depends on it,
+    /// and it need not be verified: repairs cost something when packets are lost.
+    #[inline]
+    fn is_needless(&self, shim: &Shim, rest: &[u8]) -> bool {
+        self.inbound.epoch() == Some(shim.epoch)
+            && repair::claimed_run(shim, rest)
+                .is_some_and(|(run, stride)| self.decoder.has_all(run, stride))
     }
 
     /// What verifies a repair packet.
@@ -387,6 +400,12 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     }
 }
 
+/// Whether a packet looks like a source packet, all of which will be read.
+#[inline]
+fn is_source(mbuf: &Mbuf) -> bool {
+    mbuf.data().get(OUTER_LEN).is_some_and(|&first| first >> 2 & 3 == Kind::Source as u8)
+}
+
 impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
     fn poll(&mut self, now: u64) -> usize {
         // What the port did not take last time goes first, and nothing is received meanwhile.
@@ -397,7 +416,7 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
         }
         self.wan.receive(now, &mut self.received);
         let count = self.received.len();
-        for mbuf in fetched(std::mem::take(&mut self.received), 0) {
+        for mbuf in fetched(std::mem::take(&mut self.received), 0, is_source) {
             self.take_in(now, mbuf);
         }
         self.settle_when_sent(now);

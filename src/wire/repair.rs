@@ -108,6 +108,15 @@ impl RepairHeader {
     }
 }
 
+/// The members and their stride that the header behind `shim` names, if they are one run; not
+/// verified by anything.
+#[inline]
+pub fn claimed_run(shim: &Shim, rest: &[u8]) -> Option<(Run, u16)> {
+    let (raw, _) = Raw::ref_from_prefix(rest).ok()?;
+    let one = raw.more_runs_flushed >> 1 == 0;
+    one.then(|| (Run { base: shim.seq, count: raw.count.get() }, raw.stride.get()))
+}
+
 fn members(base: u64, first: &Raw, more: &[RawRun]) -> Result<Members, Bad> {
     let stride = first.stride.get();
     let first = Run { base, count: first.count.get() };
