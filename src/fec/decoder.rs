@@ -264,7 +264,8 @@ impl<P: AsRef<[u8]>> Decoder<P> {
     pub fn has_all(&self, run: Run, stride: u16) -> bool {
         let (stride, count) = (u64::from(stride), u64::from(run.count));
         let within = |seq| self.window.place(seq) == Place::Within;
-        within(run.base)
+        count > 0
+            && within(run.base)
             && within(run.base + stride * count.saturating_sub(1))
             && (0..count).all(|n| self.window.seen(run.base + stride * n))
     }

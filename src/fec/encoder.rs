@@ -8,7 +8,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::accumulator::{Accumulators, Places, Sum};
+use super::accumulator::{Accumulators, Places};
 use super::code::{Code, MAX_LAYERS};
 use super::group::Members;
 use super::layer::{Batch, LayerState, ReadyQueue};
@@ -96,8 +96,9 @@ struct CodeSet {
     ready: ReadyQueue,
     /// Where the bytes of the batch at hand go, for each layer.
     places: ArrayVec<Places, MAX_LAYERS>,
-    /// The sum and the members of the repair that was handed out last.
-    lent: Option<Sum>,
+    /// Whether the first of those was handed out.
+    lent: bool,
+    /// What that one stands for.
     members: Members,
 }
 
@@ -113,7 +114,7 @@ impl CodeSet {
             sums: Accumulators::new(sums, max_frame, engine),
             ready: ReadyQueue::new(sums, bins),
             places: ArrayVec::new(),
-            lent: None,
+            lent: false,
             members: Members::one(),
         }
     }
@@ -149,18 +150,22 @@ impl CodeSet {
         shed
     }
 
-    /// Whether there is a repair to take.
-    fn is_due(&self) -> bool {
+    /// Gives back what was handed out; says whether there is a repair to take.
+    #[inline]
+    fn is_due(&mut self) -> bool {
+        if std::mem::take(&mut self.lent)
+            && let Some(sum) = self.ready.pop()
+        {
+            self.sums.release(sum);
+        }
         !self.ready.is_empty()
     }
 
     #[inline]
     fn take(&mut self) -> Option<Repair<'_>> {
-        if let Some(lent) = self.lent.take() {
-            self.sums.release(lent);
-        }
-        let ready = self.ready.pop(&mut self.members)?;
-        let sum = self.lent.insert(ready.sum);
+        let ready = self.ready.front(&mut self.members)?;
+        self.lent = true;
+        let sum = &ready.group.sum;
         Some(Repair {
             members: &self.members,
             layer: ready.layer,
@@ -324,7 +329,8 @@ impl Encoder {
     /// The next repair that is due. To be called until there is none.
     #[inline]
     pub fn take_repair(&mut self) -> Option<Repair<'_>> {
-        self.sets.iter_mut().find(|set| set.is_due())?.take()
+        let set = self.sets.iter_mut().position(CodeSet::is_due)?;
+        self.sets[set].take()
     }
 
     fn choose_code(&mut self) {

@@ -9,12 +9,14 @@ use super::code::Layer;
 use super::group::{MAX_MEMBERS, MAX_RUNS, Members, Run};
 
 /// A repair whose time has come.
+///
+/// The group as a whole, in the way that it was held back: a copy in other pieces, so soon after,
+/// would wait for the stores.
 pub(super) struct Ready {
-    first: Run,
+    pub(super) group: Group,
     /// Whether there are further runs, in the order of the bins: those at the front of the queue's.
     merged: bool,
     stride: u16,
-    pub(super) sum: Sum,
     pub(super) layer: u8,
     /// Closed before its time: it carries no burst guarantee.
     pub(super) flushed: bool,
@@ -40,20 +42,35 @@ impl ReadyQueue {
         self.repairs.is_empty()
     }
 
-    /// The next one; what it stands for is written to `members`.
+    /// The next one, which stays; what it stands for is written to `members`.
     #[inline]
-    pub(super) fn pop(&mut self, members: &mut Members) -> Option<Ready> {
-        let ready = self.repairs.pop_front()?;
-        let further = if ready.merged { self.further.pop_front() } else { None };
-        match further {
-            None => members.become_bins(ready.stride, ready.first, &[]),
-            Some(mut runs) => {
+    pub(super) fn front(&self, members: &mut Members) -> Option<&Ready> {
+        let ready = self.repairs.front()?;
+        let first = Run { base: ready.group.opening.base, count: ready.group.count };
+        match self.further.front().filter(|_| ready.merged) {
+            None => members.become_bins(ready.stride, first, &[]),
+            Some(runs) => {
+                let mut runs = runs.clone();
                 runs.sort_unstable_by_key(|run| run.base);
                 members.become_bins(ready.stride, runs[0], &runs[1..]);
             }
         }
         debug_assert!(members.is_valid(), "{members:?}");
         Some(ready)
+    }
+
+    /// Takes the next one away.
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<Sum> {
+        let ready = self.repairs.pop_front()?;
+        if ready.merged {
+            self.further.pop_front();
+        }
+        if self.repairs.is_empty() {
+            // Begins at the front of its memory again, which is in cache.
+            self.repairs.clear();
+        }
+        Some(ready.group.sum)
     }
 
     fn push(&mut self, ready: Ready) {
@@ -79,15 +96,15 @@ struct Bin {
 
 /// What is noted when a group is opened.
 #[derive(Clone, Copy, Default)]
-struct Opening {
+pub(super) struct Opening {
     base: u64,
     at: u64,
 }
 
-struct Group {
+pub(super) struct Group {
     opening: Opening,
     count: u16,
-    sum: Sum,
+    pub(super) sum: Sum,
 }
 
 /// A filled group, held back until `due` has been sent.
@@ -300,15 +317,8 @@ impl LayerState {
     }
 
     fn ready(&self, group: Group, flushed: bool) -> Ready {
-        let Group { opening, count, sum } = group;
-        Ready {
-            first: Run { base: opening.base, count },
-            merged: false,
-            stride: self.layer.interleave,
-            sum,
-            layer: self.index,
-            flushed,
-        }
+        let stride = self.layer.interleave;
+        Ready { group, merged: false, stride, layer: self.index, flushed }
     }
 
     /// Closes the groups that were opened at or before `limit`, at most `budget` of them, and cuts
@@ -400,10 +410,10 @@ impl LayerState {
                 let merged = &mut ready.repairs[first + rank % groups];
                 match train {
                     // Every so many packets of the train: one run.
-                    Some(_) => merged.first.count += 1,
+                    Some(_) => merged.group.count += 1,
                     None => ready.further[further + rank % groups].push(run),
                 }
-                sums.merge(&mut merged.sum, group.sum);
+                sums.merge(&mut merged.group.sum, group.sum);
             }
             rank += 1;
         }
@@ -437,7 +447,6 @@ mod tests {
                 let mut state = LayerState::new(layer, 0, guard);
                 let mut sums = Accumulators::new(4000, 64, Engine::PORTABLE);
                 let mut ready = ReadyQueue::new(0, 0);
-                let mut members = Members::one();
                 let limit = LayerState::held_limit(layer, guard);
                 assert!(state.held.capacity() >= limit);
                 state.begin(0);
@@ -447,8 +456,8 @@ mod tests {
                     let shed = state.enter(batch, true, &mut sums, &mut places, &mut ready);
                     assert_eq!(shed, 0);
                     assert!(state.held.len() <= limit, "{layer:?} {guard}");
-                    while let Some(ready) = ready.pop(&mut members) {
-                        sums.release(ready.sum);
+                    while let Some(sum) = ready.pop() {
+                        sums.release(sum);
                     }
                 }
             }
