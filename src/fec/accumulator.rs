@@ -3,7 +3,6 @@
 
 use std::num::NonZeroU32;
 
-use arrayvec::ArrayVec;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::encoder::BATCH;
@@ -58,7 +57,7 @@ struct Line([u8; LINE]);
 const LINE: usize = 64;
 
 /// Where the frames of a batch go in one layer.
-pub(super) type Places = ArrayVec<u32, { BATCH as usize }>;
+pub(super) type Places = [u32; BATCH as usize];
 
 impl Accumulators {
     /// Room for `count` sums of frames of up to `max_frame` bytes.

@@ -6,8 +6,6 @@
 //! group: the packet that would have opened it goes without that layer's repair, and is counted as
 //! shed.
 
-use arrayvec::ArrayVec;
-
 use super::accumulator::{Accumulators, Places};
 use super::code::{Code, MAX_LAYERS};
 use super::group::Members;
@@ -95,7 +93,7 @@ struct CodeSet {
     sums: Accumulators,
     ready: ReadyQueue,
     /// Where the bytes of the batch at hand go, for each layer.
-    places: ArrayVec<Places, MAX_LAYERS>,
+    places: Box<[Places]>,
     /// Whether the first of those was handed out.
     lent: bool,
     /// What that one stands for.
@@ -113,7 +111,7 @@ impl CodeSet {
             layers: layers.map(|(n, &l)| LayerState::new(l, n, code.guard(l))).collect(),
             sums: Accumulators::new(sums, max_frame, engine),
             ready: ReadyQueue::new(sums, bins),
-            places: ArrayVec::new(),
+            places: vec![[0; BATCH as usize]; code.layers().len()].into(),
             lent: false,
             members: Members::one(),
         }
@@ -139,12 +137,9 @@ impl CodeSet {
     fn enter(&mut self, batch: Batch<'_>, may_open: bool) -> u64 {
         let CodeSet { layers, places, sums, ready, .. } = self;
         let mut shed = 0;
-        places.clear();
-        for layer in layers {
-            places.push(Places::new());
-            if let Some(places) = places.last_mut() {
-                shed += layer.enter(batch, may_open, sums, places, ready);
-            }
+        let count = batch.frames.len();
+        for (layer, places) in layers.iter_mut().zip(places.iter_mut()) {
+            shed += layer.enter(batch, may_open, sums, &mut places[..count], ready);
         }
         sums.add(batch.frames, places);
         shed
@@ -201,6 +196,7 @@ impl Encoder {
             repair_room: config.repair_room,
             shed: 0,
         };
+        encoder.choose_ages();
         encoder.begin(0);
         encoder
     }
@@ -240,6 +236,7 @@ impl Encoder {
             return 0;
         }
         if self.rate.count(now, count as u64) {
+            self.choose_ages();
             self.choose_code();
         }
         let (frames, checks) = (&frames[..count], &checks[..count]);
@@ -274,7 +271,7 @@ impl Encoder {
                     self.budget.spend(layer.flush(budget, room, &mut set.sums, &mut set.ready));
                 }
                 let budget = self.budget.available();
-                let age = age(timing, &self.rate, layer, n);
+                let age = layer.age;
                 if !layer.is_idle() && budget > 0 && layer.oldest().saturating_add(age) <= now {
                     self.budget.spend(layer.close_aged(now - age, budget, &mut set.ready));
                 }
@@ -302,7 +299,7 @@ impl Encoder {
                     at(self.last_push.saturating_add(idle(&self.timing, self.hurry, n)));
                 }
                 if !layer.is_idle() && funded {
-                    at(layer.oldest().saturating_add(age(&self.timing, &self.rate, layer, n)));
+                    at(layer.oldest().saturating_add(layer.age));
                 }
             }
         }
@@ -331,6 +328,13 @@ impl Encoder {
     pub fn take_repair(&mut self) -> Option<Repair<'_>> {
         let set = self.sets.iter_mut().position(CodeSet::is_due)?;
         self.sets[set].take()
+    }
+
+    /// Ages depend on the rate.
+    fn choose_ages(&mut self) {
+        for layer in self.sets.iter_mut().flat_map(|set| set.layers.iter_mut().enumerate()) {
+            layer.1.age = age(&self.timing, &self.rate, layer.1, layer.0);
+        }
     }
 
     fn choose_code(&mut self) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
 
-use super::accumulator::{Accumulators, Places, Slot, Sum};
+use super::accumulator::{Accumulators, Slot, Sum};
 use super::code::Layer;
 use super::group::{MAX_MEMBERS, MAX_RUNS, Members, Run};
 
@@ -129,10 +129,17 @@ pub(super) struct LayerState {
     bins: Box<[Bin]>,
     /// Of each bin's open group.
     openings: Box<[Opening]>,
+    /// How long a group may stay open, in nanoseconds; the encoder's business.
+    pub(super) age: u64,
     /// The number of the next packet.
     next: u64,
     /// Its bin.
     cursor: usize,
+    edges: Edges,
+}
+
+/// What changes when a group is opened or closed.
+struct Edges {
     held: VecDeque<Held>,
     /// What the first of those waits for; nothing is that far.
     next_due: u64,
@@ -140,6 +147,41 @@ pub(super) struct LayerState {
     open: usize,
     /// No group that is open or held back was opened before this.
     oldest: u64,
+}
+
+impl Edges {
+    /// Opens a group in a bin; returns for how many packets there was no slot.
+    #[inline(never)]
+    fn open(&mut self, bin: &mut Bin, now: u64, sums: &mut Accumulators) -> u64 {
+        bin.slot = sums.start();
+        if bin.slot.is_none() {
+            return 1;
+        }
+        (bin.checks, bin.lengths, bin.longest) = (0, 0, 0);
+        if self.open == 0 && self.held.is_empty() {
+            self.oldest = now;
+        }
+        self.open += 1;
+        0
+    }
+
+    /// Packet `bin.closes` has filled the group of a bin, if one is open: it is held back until
+    /// packet `due`.
+    #[inline(never)]
+    fn close(&mut self, bin: &mut Bin, opening: Opening, layer: Layer, due: u64) {
+        let interleave = u64::from(layer.interleave);
+        let filled = u64::from(layer.group - 1) * interleave;
+        let passed = bin.closes - opening.base;
+        bin.closes += filled + interleave;
+        let Some(sum) = bin.take() else { return };
+        self.open -= 1;
+        let count = match passed == filled {
+            true => layer.group,
+            false => (passed / interleave + 1) as u16,
+        };
+        self.held.push_back(Held { due, group: Group { opening, count, sum } });
+        self.next_due = self.next_due.min(due);
+    }
 }
 
 /// Source packets on their way into the groups.
@@ -164,12 +206,10 @@ impl LayerState {
             guard,
             bins,
             openings: vec![Opening::default(); usize::from(layer.interleave)].into(),
+            age: u64::MAX,
             next: 0,
             cursor: 0,
-            held,
-            next_due: u64::MAX,
-            open: 0,
-            oldest: 0,
+            edges: Edges { held, next_due: u64::MAX, open: 0, oldest: 0 },
         }
     }
 
@@ -195,7 +235,7 @@ impl LayerState {
         }
     }
 
-    /// Enters packets into their bins, except for their bytes, whose places it adds to `places`;
+    /// Enters packets into their bins, except for their bytes, whose places it writes to `places`;
     /// `may_open` says whether they may be the first of a group. Moves on the repairs that their
     /// passing makes due. Returns for how many there was no slot, which a caller that takes its
     /// repairs in time never sees.
@@ -205,55 +245,40 @@ impl LayerState {
         batch: Batch<'_>,
         may_open: bool,
         sums: &mut Accumulators,
-        places: &mut Places,
+        places: &mut [u32],
         ready: &mut ReadyQueue,
     ) -> u64 {
-        let LayerState { bins, openings, open, held, oldest, .. } = self;
-        let interleave = u64::from(self.layer.interleave);
-        let filled = u64::from(self.layer.group - 1) * interleave;
+        let LayerState { bins, openings, edges, .. } = self;
         let mut no_memory = 0;
         let mut seq = batch.first;
-        let mut rest = batch.frames.iter().zip(batch.checks);
+        let mut rest = batch.frames.iter().zip(batch.checks).zip(places);
         while rest.len() > 0 {
             let row = &mut bins[self.cursor..];
             let openings = &mut openings[self.cursor..];
             let count = row.len().min(rest.len());
-            for ((bin, opening), (frame, check)) in row.iter_mut().zip(openings).zip(&mut rest) {
+            for ((bin, opening), ((frame, check), place)) in
+                row.iter_mut().zip(openings).zip(&mut rest)
+            {
                 if bin.slot.is_none() && may_open {
-                    bin.slot = sums.start();
-                    no_memory += u64::from(bin.slot.is_none());
-                    if bin.slot.is_some() {
-                        (bin.checks, bin.lengths, bin.longest) = (0, 0, 0);
-                        if *open == 0 && held.is_empty() {
-                            *oldest = batch.now;
-                        }
-                        *opening = Opening { base: seq, at: batch.now };
-                        *open += 1;
-                    }
+                    *opening = Opening { base: seq, at: batch.now };
+                    no_memory += edges.open(bin, batch.now, sums);
                 }
+                let length = frame.len() as u32;
                 bin.checks ^= check;
-                bin.lengths ^= frame.len() as u32;
-                bin.longest = bin.longest.max(frame.len() as u32);
-                places.push(bin.slot.as_ref().map_or(Slot::NOWHERE, Slot::place));
+                bin.lengths ^= length;
+                if length > bin.longest {
+                    bin.longest = length;
+                }
+                *place = bin.slot.as_ref().map_or(Slot::NOWHERE, Slot::place);
                 if bin.closes == seq {
-                    bin.closes += filled + interleave;
-                    if let Some(sum) = bin.take() {
-                        *open -= 1;
-                        let due = seq + self.guard;
-                        let count = match seq - opening.base == filled {
-                            true => self.layer.group,
-                            false => ((seq - opening.base) / interleave + 1) as u16,
-                        };
-                        held.push_back(Held { due, group: Group { opening: *opening, count, sum } });
-                        self.next_due = self.next_due.min(due);
-                    }
+                    edges.close(bin, *opening, self.layer, seq + self.guard);
                 }
                 seq += 1;
             }
             self.cursor = if count == bins.len() - self.cursor { 0 } else { self.cursor + count };
         }
         self.next = seq;
-        if self.next_due < seq {
+        if self.edges.next_due < seq {
             self.release_held(Some(seq - 1), ready);
         }
         no_memory
@@ -262,7 +287,7 @@ impl LayerState {
     /// Takes the open group out of a bin before it is filled.
     fn cut(&mut self, index: usize) -> Option<Group> {
         let sum = self.bins[index].take()?;
-        self.open -= 1;
+        self.edges.open -= 1;
         Some(Group { opening: self.openings[index], count: self.members_in(index), sum })
     }
 
@@ -286,34 +311,34 @@ impl LayerState {
 
     /// Whether there is neither an open group nor a repair held back.
     pub(super) fn is_idle(&self) -> bool {
-        self.open == 0 && self.held.is_empty()
+        self.edges.open == 0 && self.edges.held.is_empty()
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.open > 0
+        self.edges.open > 0
     }
 
     pub(super) fn is_holding(&self) -> bool {
-        !self.held.is_empty()
+        !self.edges.held.is_empty()
     }
 
     /// No group that is open or held back is older than this.
     pub(super) fn oldest(&self) -> u64 {
-        self.oldest
+        self.edges.oldest
     }
 
     /// Moves on the repairs whose guard has passed, `sent` being the last packet sent; or all of
     /// them, which cuts the guard short.
     pub(super) fn release_held(&mut self, sent: Option<u64>, ready: &mut ReadyQueue) {
-        while self.held.front().is_some_and(|held| sent.is_none_or(|sent| held.due <= sent)) {
-            let Some(Held { group, .. }) = self.held.pop_front() else { return };
+        while self.edges.held.front().is_some_and(|held| sent.is_none_or(|sent| held.due <= sent)) {
+            let Some(Held { group, .. }) = self.edges.held.pop_front() else { return };
             ready.push(self.ready(group, sent.is_none()));
         }
         self.note_next_due();
     }
 
     fn note_next_due(&mut self) {
-        self.next_due = self.held.front().map_or(u64::MAX, |held| held.due);
+        self.edges.next_due = self.edges.held.front().map_or(u64::MAX, |held| held.due);
     }
 
     fn ready(&self, group: Group, flushed: bool) -> Ready {
@@ -330,13 +355,13 @@ impl LayerState {
         ready: &mut ReadyQueue,
     ) -> usize {
         let mut oldest = u64::MAX;
-        for _ in 0..self.held.len() {
-            let Some(held) = self.held.pop_front() else { break };
+        for _ in 0..self.edges.held.len() {
+            let Some(held) = self.edges.held.pop_front() else { break };
             if held.group.opening.at <= limit {
                 ready.push(self.ready(held.group, true));
             } else {
                 oldest = oldest.min(held.group.opening.at);
-                self.held.push_back(held);
+                self.edges.held.push_back(held);
             }
         }
         self.note_next_due();
@@ -355,7 +380,7 @@ impl LayerState {
                 oldest = oldest.min(opened);
             }
         }
-        self.oldest = oldest;
+        self.edges.oldest = oldest;
         closed
     }
 
@@ -373,7 +398,7 @@ impl LayerState {
         sums: &mut Accumulators,
         ready: &mut ReadyQueue,
     ) -> usize {
-        if self.open == 0 {
+        if self.edges.open == 0 {
             return 0;
         }
         let open_packets = self.open_bins().map(|bin| usize::from(self.members_in(bin))).sum();
@@ -387,10 +412,10 @@ impl LayerState {
         let wanted = open_packets.div_ceil(usize::from(self.layer.group.div_ceil(2)));
         let groups = (wanted + usize::from(self.index))
             .min(budget)
-            .clamp(self.open.div_ceil(most_merged), self.open);
+            .clamp(self.edges.open.div_ceil(most_merged), self.edges.open);
         let first = ready.repairs.len();
         let further = ready.further.len();
-        let several = train.is_none() && groups < self.open;
+        let several = train.is_none() && groups < self.edges.open;
         let start = train.unwrap_or(0);
         let mut rank = 0;
         for bin in (start..self.bins.len()).chain(0..start) {
@@ -424,7 +449,7 @@ impl LayerState {
     fn lone_train(&self, open_packets: usize) -> Option<usize> {
         let bases = || self.open_bins().map(|bin| self.openings[bin].base);
         let (first, last) = (bases().min()?, bases().max()?);
-        let lone = open_packets == self.open && last - first + 1 == self.open as u64;
+        let lone = open_packets == self.edges.open && last - first + 1 == self.edges.open as u64;
         lone.then(|| (first % u64::from(self.layer.interleave)) as usize)
     }
 
@@ -448,14 +473,14 @@ mod tests {
                 let mut sums = Accumulators::new(4000, 64, Engine::PORTABLE);
                 let mut ready = ReadyQueue::new(0, 0);
                 let limit = LayerState::held_limit(layer, guard);
-                assert!(state.held.capacity() >= limit);
+                assert!(state.edges.held.capacity() >= limit);
                 state.begin(0);
                 for first in 0..20_000 {
                     let batch = Batch { first, now: 0, frames: &[&[1]], checks: &[0] };
-                    let mut places = Places::new();
+                    let mut places = [0];
                     let shed = state.enter(batch, true, &mut sums, &mut places, &mut ready);
                     assert_eq!(shed, 0);
-                    assert!(state.held.len() <= limit, "{layer:?} {guard}");
+                    assert!(state.edges.held.len() <= limit, "{layer:?} {guard}");
                     while let Some(sum) = ready.pop() {
                         sums.release(sum);
                     }
