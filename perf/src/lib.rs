@@ -7,5 +7,7 @@
 //! * **Must not:** be part of the product: what it needs (criterion, ISA-L) nobody else does.
 
 pub mod buffer;
+pub mod chart;
+pub mod figures;
 #[cfg(feature = "isal")]
 pub mod isal;
