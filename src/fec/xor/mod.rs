@@ -6,7 +6,7 @@
 //!
 //! A packet goes into one open group of each layer. XORing it into all of them in one pass loads it
 //! once; the groups are what the pass costs (perf/RESULTS.md has the figures). A packet that is rebuilt
-//! is the sum of many: [`gather`] adds them up in registers and stores each byte once.
+//! is the sum of many: [`Engine::gather`] adds them up in registers and stores each byte once.
 
 mod fetch;
 mod gather;
