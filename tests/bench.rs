@@ -39,9 +39,14 @@ fn rows_are_complete_and_sound() {
         rows.iter().filter(|row| row["room"] == room && row["size"] == size).count()
     };
     for size in [Value::from(64), Value::from("imix")] {
-        for (room, expected) in
-            [("forward", 1), ("memcpy", 1), ("protect", 1), ("recover", 2), ("both", 1)]
-        {
+        for (room, expected) in [
+            ("forward", 1),
+            ("memcpy", 1),
+            ("dispatch", 1),
+            ("protect", 1),
+            ("recover", 2),
+            ("both", 1),
+        ] {
             assert_eq!(count(room, size.clone()), expected, "{room} {size}");
         }
     }
@@ -55,6 +60,22 @@ fn rows_are_complete_and_sound() {
 }
 
 #[test]
+fn rows_are_saved_and_flows_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rows.json");
+    let line = "--no-hugepages --seconds 0.05 --size 64 --room dispatch --flows 1000 --save";
+    let mut arguments: Vec<&str> = line.split(' ').collect();
+    arguments.push(path.to_str().expect("UTF-8"));
+    let (status, output, errors) = bench(&arguments);
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(output.contains("\ndispatch 64"), "{output}");
+    let rows: Vec<Value> = serde_json::from_slice(&std::fs::read(path).expect("saved")).unwrap();
+    let rooms: Vec<&Value> = rows.iter().map(|row| &row["room"]).collect();
+    assert_eq!(rooms, ["forward", "memcpy", "dispatch"]);
+    assert!(rows.iter().all(|row| row["flows"] == 1000));
+}
+
+#[test]
 fn bad_arguments_are_refused_in_one_line() {
     for (arguments, expected) in [
         (&["--size", "10"][..], "60 to 9000"),
@@ -62,6 +83,7 @@ fn bad_arguments_are_refused_in_one_line() {
         (&["--seconds", "0"], "0.05 to 3600"),
         (&["--code", "8:"], "interleave"),
         (&["--room", "kitchen"], "kitchen"),
+        (&["--flows", "0"], "0 is not in 1"),
         (&["--cores", "65000", "--no-hugepages"], "65000"),
     ] {
         let (status, _, errors) = bench(arguments);

@@ -73,8 +73,14 @@ impl Serialize for Size {
     }
 }
 
-/// Fills `frame`, number `n`: an IPv4 packet to its first 14 bytes, then bytes that no two frames
-/// share.
+/// Ethernet, and the fixed parts of IPv4 and UDP: what tells flows apart comes later.
+const HEADER: [u8; 24] =
+    [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17];
+/// Where source and destination address and the ports lie: 12 bytes.
+const ADDRESSES: usize = 26;
+
+/// Fills `frame`, number `n`: a UDP packet of a flow of its own, whose payload no two frames share.
+/// Checksums and lengths are not those of real packets, which nobody looks at.
 pub fn fill(frame: &mut [u8], n: usize) {
     let mut state = n as u64 ^ 0x9E37_79B9_7F4A_7C15;
     for chunk in frame.chunks_mut(8) {
@@ -84,6 +90,41 @@ pub fn fill(frame: &mut [u8], n: usize) {
         state ^= state << 17;
         chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
     }
-    let header = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
-    frame[..header.len()].copy_from_slice(&header);
+    frame[..HEADER.len()].copy_from_slice(&HEADER);
+    set_flow(frame, n as u32);
+}
+
+/// Makes a frame that was [`fill`]ed one of flow number `flow`: each has addresses and ports of its
+/// own.
+pub fn set_flow(frame: &mut [u8], flow: u32) {
+    let [a, b, c, d] = flow.to_be_bytes();
+    let tuple = [10, b, c, d, 10, 128, 0, a, 0xC0 | (c & 0x3F), d, 0, 80];
+    frame[ADDRESSES..ADDRESSES + tuple.len()].copy_from_slice(&tuple);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::wire::flow::{hash, share};
+
+    #[test]
+    fn flows_differ_and_frames_of_a_flow_do_not() {
+        let mut frame = [0; 60];
+        fill(&mut frame, 7);
+        let mut flows = HashSet::new();
+        let mut shares = [0; 4];
+        for flow in 0..100_000 {
+            set_flow(&mut frame, flow);
+            flows.insert(hash(&frame));
+            shares[share(hash(&frame), 4)] += 1;
+        }
+        assert_eq!(flows.len(), 100_000);
+        assert!(shares.iter().all(|&share| share > 20_000), "{shares:?}");
+        let mut other = [0; 1500];
+        fill(&mut other, 8);
+        set_flow(&mut other, 99_999);
+        assert_eq!(hash(&other), hash(&frame));
+    }
 }

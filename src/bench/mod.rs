@@ -17,7 +17,9 @@
 //! to empty it. A round's packets are more than the caches hold, so each comes from memory or the
 //! shared cache, as it does behind a NIC.
 
+mod feed;
 pub mod frames;
+pub mod handing;
 pub mod hugepages;
 pub mod rows;
 pub mod stage;

@@ -17,6 +17,8 @@ pub enum Subject {
     Recover,
     /// Both on one core: each packet goes through both.
     Both,
+    /// LAN to coding cores, for ports that can't spread flows: see [`super::handing`].
+    Dispatch,
     /// Yardstick: receive and send over the same ports.
     Forward,
     /// Yardstick: one memcpy of each packet into a buffer that is in cache.
@@ -34,6 +36,8 @@ pub struct Case {
     pub code: Option<crate::fec::Code>,
     /// Share of wire packets lost, independently, for `recover` and `both`.
     pub loss: f64,
+    /// Flows that the frames are spread over; `None` gives each mbuf its own.
+    pub flows: Option<u32>,
 }
 
 /// One result.
@@ -47,6 +51,8 @@ pub struct Row {
     pub code: String,
     /// Share of wire packets lost.
     pub loss: f64,
+    /// Flows that the frames were spread over, if that was asked for.
+    pub flows: Option<u32>,
     /// How many workers ran at once, each on its own core and ports.
     pub workers: usize,
     /// Millions of source frames a second, all workers together.

@@ -4,10 +4,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::frames::{Size, fill};
+use super::feed::Feed;
+use super::frames::Size;
+use super::handing::Handing;
 use super::rows::{Case, Subject};
 use crate::control::counters::RecoverCounters;
-use crate::dpdk::mbuf::{self, BURST, Burst};
+use crate::dpdk::mbuf::{BURST, Burst};
 use crate::dpdk::mempool::data_room_for;
 use crate::dpdk::{
     Device, Eal, Mempool, PoolError, Port, PortConfig, PortError, RxQueue, TxQueue, joined,
@@ -66,12 +68,9 @@ impl Tally {
 
 /// One worker's ports, pools and rooms.
 pub struct Stage {
-    size: Size,
     /// Source packets in a round.
     round: usize,
-    /// Packets that hold frames, each always in the same place.
-    pool: Mempool,
-    feed: TxQueue,
+    feed: Feed,
     actor: Actor,
     now: u64,
     /// What the rooms allocate.
@@ -83,6 +82,7 @@ enum Actor {
     Protect(Protect<RxQueue, TxQueue>),
     Recover { protect: Protect<RxQueue, TxQueue>, loss: Loss, recover: Receiver },
     Both { protect: Protect<RxQueue, TxQueue>, recover: Receiver },
+    Dispatch(Handing),
     Forward { from: RxQueue, to: TxQueue },
     Memcpy { from: RxQueue, to: Box<[u8]> },
 }
@@ -125,7 +125,6 @@ impl Stage {
         // No more than needed: a pool hands out in turn whatever it has.
         let count = round as u32 + kept + 512;
         let pool = Mempool::new(eal, &format!("frames{worker}"), count, room)?;
-        fill_all(&pool, case.size);
         let made = Mempool::new(eal, &format!("made{worker}"), MADE, room)?;
         let ring = |name: &str| joined(eal, &format!("{name}{worker}"), 3 * round as u32, &pool, 1);
         let null = Device::Vdev(format!("net_null{worker},no-rx=1"));
@@ -142,6 +141,7 @@ impl Stage {
             Receiver { counters: room.counters(), room }
         };
         let actor = match case.subject {
+            Subject::Dispatch => Actor::Dispatch(Handing::new(eal, worker, from, round, &pool)?),
             Subject::Forward => Actor::Forward { from, to },
             Subject::Memcpy => Actor::Memcpy { from, to: vec![0; 16 * 1024].into() },
             Subject::Protect => Actor::Protect(protect(from, to)),
@@ -173,16 +173,16 @@ impl Stage {
             Subject::Protect => memory.groups,
             Subject::Recover => memory.window + memory.mbufs,
             Subject::Both => memory.total(),
-            Subject::Forward | Subject::Memcpy => 0,
+            Subject::Dispatch | Subject::Forward | Subject::Memcpy => 0,
         };
-        let feed = feed.tx_queue(0)?;
-        Ok(Stage { size: case.size, round, pool, feed, actor, now: 0, memory_bytes })
+        let feed = Feed::new(case, pool, feed.tx_queue(0)?);
+        Ok(Stage { round, feed, actor, now: 0, memory_bytes })
     }
 
     /// One round.
     pub fn round(&mut self) -> Tally {
-        let bytes = self.supply();
         let round = self.round;
+        let bytes = self.feed.supply(round);
         let now = &mut self.now;
         let all = |elapsed| Tally { packets: round as u64, bytes, elapsed };
         match &mut self.actor {
@@ -207,6 +207,11 @@ impl Stage {
                 let start = recover.delivered();
                 let elapsed = timed(|| poll(&mut recover.room, wire, now));
                 recover.since(start, elapsed)
+            }
+            Actor::Dispatch(handing) => {
+                let elapsed = timed(|| poll(&mut handing.room, round, now));
+                handing.empty();
+                all(elapsed)
             }
             Actor::Forward { from, to } => all(timed(|| {
                 let mut burst = Burst::new();
@@ -235,25 +240,6 @@ impl Stage {
                 all(elapsed)
             }
         }
-    }
-
-    /// Puts a round's packets into the ring; returns their frames' bytes.
-    fn supply(&mut self) -> u64 {
-        let mut bytes = 0;
-        let mut burst = Burst::new();
-        for first in (0..self.round).step_by(BURST) {
-            if !self.pool.alloc_bulk(&mut burst, BURST) {
-                unreachable!("the pool holds a round and all that is kept");
-            }
-            for (n, mbuf) in (first..).zip(&mut burst) {
-                // The frame is there already.
-                let len = usize::from(self.size.of(n));
-                bytes += mbuf.append(len).map_or(0, |frame| frame.len() as u64);
-            }
-            self.feed.burst(&mut burst);
-            mbuf::free(&mut burst);
-        }
-        bytes
     }
 }
 
@@ -297,16 +283,4 @@ fn timed(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
     start.elapsed()
-}
-
-/// Writes a frame into every mbuf of a pool, where it stays: headers go in front of it.
-fn fill_all(pool: &Mempool, size: Size) {
-    let longest = usize::from(size.longest());
-    let mut mbufs = Vec::with_capacity(pool.count() as usize);
-    while let Some(mut mbuf) = pool.alloc() {
-        if let Some(frame) = mbuf.append(longest) {
-            fill(frame, mbufs.len());
-        }
-        mbufs.push(mbuf);
-    }
 }

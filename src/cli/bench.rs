@@ -1,5 +1,7 @@
 //! `maelstrom bench`: see [`crate::bench`].
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Barrier;
 use std::thread;
@@ -32,6 +34,9 @@ pub(super) struct BenchArguments {
     /// Share of packets lost, for recover; may be given several times
     #[arg(long)]
     loss: Vec<Share>,
+    /// Flows that frames are spread over [default: each buffer's frame is one of its own]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    flows: Option<u32>,
     /// CPUs to run on, one worker each; measured are one worker and all [default: 0]
     #[arg(long, value_delimiter = ',')]
     cores: Vec<usize>,
@@ -47,6 +52,9 @@ pub(super) struct BenchArguments {
     /// Print an array of rows as JSON
     #[arg(long)]
     json: bool,
+    /// Write that array to a file, whatever is printed
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
 }
 
 const CODES: [&str; 3] = ["8:1,20,40", "20:97,101,103+g1", "64:97,101,103,107+g1"];
@@ -75,10 +83,12 @@ impl BenchArguments {
                 size,
                 code: code.cloned(),
                 loss,
+                flows: self.flows,
             };
             for yardstick in [Subject::Forward, Subject::Memcpy] {
                 cases.push(case(yardstick, None, 0.0));
             }
+            cases.push(case(Subject::Dispatch, None, 0.0));
             for code in &codes {
                 cases.push(case(Subject::Protect, Some(code), 0.0));
                 for &loss in &losses {
@@ -88,7 +98,8 @@ impl BenchArguments {
             }
         }
         // The yardsticks belong to every run.
-        cases.retain(|case| case.code.is_none() || wanted(case.subject));
+        let yardstick = |room| matches!(room, Subject::Forward | Subject::Memcpy);
+        cases.retain(|case| yardstick(case.subject) || wanted(case.subject));
         Ok(cases)
     }
 }
@@ -142,8 +153,12 @@ pub(super) fn run(arguments: &BenchArguments) -> Outcome {
             rows.push(row);
         }
     }
+    let json = serde_json::to_string_pretty(&rows)?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        println!("{json}");
+    }
+    if let Some(path) = &arguments.save {
+        fs::write(path, json).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     drop(eal);
     Ok(ExitCode::SUCCESS)
@@ -190,6 +205,7 @@ fn measure(
         size: case.size,
         code: case.code.as_ref().map(ToString::to_string).unwrap_or_default(),
         loss: case.loss,
+        flows: case.flows,
         workers: cores.len(),
         mpps: packets / 1e6,
         gbps: bytes * 8.0 / 1e9,

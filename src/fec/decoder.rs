@@ -66,9 +66,9 @@ fn pending_links(window: usize) -> usize {
     window * 2
 }
 
-/// How many members ahead of the sum are fetched: enough to hide memory, few enough for the CPU to
-/// keep count of.
-const AHEAD: usize = 2;
+/// How many packets are summed up in one pass, while as many are fetched: enough to hide memory, few
+/// enough for the CPU to keep count of.
+const PASS: usize = 8;
 
 /// How many packets that left the window are collected: a burst's, and some that it made late.
 const DEPARTED: usize = 64;
@@ -379,25 +379,34 @@ impl<P: AsRef<[u8]>> Decoder<P> {
     ) -> Option<(usize, u64)> {
         let (mut length, mut check) = (lengths, checks);
         let sum = self.scratch.get_mut(..payload.len())?;
-        sum.copy_from_slice(payload);
-        // Members lie far apart, and most have left the caches: each is fetched while those before it
-        // are summed.
+        let mut pass = ArrayVec::<&[u8], PASS>::new();
+        pass.push(payload);
+        let mut begun = false;
+        let engine = self.engine;
+        let mut add_up = |pass: &mut ArrayVec<&[u8], PASS>| {
+            match std::mem::replace(&mut begun, true) {
+                false => engine.gather(sum, pass),
+                true => engine.gather_onto(sum, pass),
+            }
+            pass.clear();
+        };
+        // Members lie far apart, and most have left the caches: those of the next pass are fetched
+        // while those of this one are summed.
         let mut ahead = members.iter();
-        ahead.by_ref().take(AHEAD).for_each(|member| self.window.fetch(member));
-        for member in members.iter() {
-            if let Some(member) = ahead.next() {
-                self.window.fetch(member);
-            }
-            if member == seq {
-                continue;
-            }
+        ahead.by_ref().take(PASS).for_each(|member| self.window.fetch(member));
+        for member in members.iter().filter(|&member| member != seq) {
             let (bytes, its_check) = self.window.get(member)?;
             length ^= bytes.len() as u16;
             check ^= its_check;
-            self.engine.xor(sum, bytes);
+            pass.push(bytes);
+            if pass.is_full() {
+                ahead.by_ref().take(PASS).for_each(|member| self.window.fetch(member));
+                add_up(&mut pass);
+            }
         }
+        add_up(&mut pass);
         let length = usize::from(length);
-        (1..=sum.len()).contains(&length).then_some((length, check))
+        (1..=payload.len()).contains(&length).then_some((length, check))
     }
 
     /// Verifies what was summed up for `seq`, and delivers and keeps it.

@@ -1,12 +1,15 @@
-//! XOR of one buffer into several others, by the widest instructions that this CPU has.
+//! XOR of one buffer into several others, and of several into one, by the widest instructions that
+//! this CPU has.
 //!
 //! One file an instruction set; `portable` is the oracle of the others, and what every CPU can
 //! run. The choice is made once, by [`Engine::detect`], and carried by whoever XORs.
 //!
 //! A packet goes into one open group of each layer. XORing it into all of them in one pass loads it
-//! once; the groups are what the pass costs (perf/RESULTS.md has the figures).
+//! once; the groups are what the pass costs (perf/RESULTS.md has the figures). A packet that is rebuilt
+//! is the sum of many: [`Engine::gather`] adds them up in registers and stores each byte once.
 
 mod fetch;
+mod gather;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]

@@ -31,3 +31,22 @@ pub(super) fn xor(into: &mut [u8], from: &[u8]) {
         *a ^= b;
     }
 }
+
+/// Bytes of the result that are summed at a time: they stay in the first cache.
+const BLOCK: usize = 512;
+
+/// See [`super::gather`].
+pub(super) fn gather(into: &mut [u8], from: &[&[u8]], at: usize, add: bool) {
+    for (n, into) in into.chunks_mut(BLOCK).enumerate() {
+        let start = at + n * BLOCK;
+        let end = start + into.len();
+        let mut from = from.iter().map(|from| &from[start..end]);
+        match (add, from.next()) {
+            (false, Some(first)) => into.copy_from_slice(first),
+            (false, None) => into.fill(0),
+            (true, Some(first)) => scatter([into], first),
+            (true, None) => {}
+        }
+        from.for_each(|from| scatter([into], from));
+    }
+}
