@@ -98,10 +98,10 @@ impl Stage {
         for seq in (first..self.written).step_by(BURST) {
             self.from.burst(&mut burst);
             burst.iter().for_each(Mbuf::prefetch);
-            burst.iter().take(5).for_each(Mbuf::prefetch_front);
+            burst.iter().take(5).for_each(|mbuf| mbuf.prefetch_front(0));
             for (n, mbuf) in burst.iter().enumerate() {
                 // As `protect`'s own burst is fetched.
-                burst.get(n + 5).into_iter().for_each(Mbuf::prefetch_front);
+                burst.get(n + 5).into_iter().for_each(|mbuf| mbuf.prefetch_front(0));
                 burst.get(n + 1).into_iter().for_each(Mbuf::prefetch_rest);
                 let check = key.check((seq + n) as u64, mbuf.data());
                 self.way.remember(check, mbuf);

@@ -126,8 +126,15 @@ fn packets() -> Vec<(String, Vec<u8>)> {
         let members = Members::from_runs(97, runs).expect("a group");
         let (lengths, checks) = (60, 0x0123_4567_89AB_CDEF);
         let bytes = &[7; 60];
-        let repair =
-            Repair { members, layer: 2, code_id: 1, flushed: n == 1, lengths, checks, bytes };
+        let repair = Repair {
+            members: &members,
+            layer: 2,
+            code_id: 1,
+            flushed: n == 1,
+            lengths,
+            checks,
+            bytes,
+        };
         for mode in [0, 1, 3] {
             let mut packet = vec![0; repair::packet_len(&repair)];
             let key = (mode > 0).then(|| repair_key(0, 9));

@@ -47,7 +47,7 @@ fn emitted_alike(shim: &Shim, header: &RepairHeader, xor: &[u8], rest: &[u8]) {
     assert_eq!((all[0], all[all.len() - 1]), (members.first(), members.last()));
     assert!(members.last() < seq::LIMIT && members.first() == shim.seq);
     let repair = Repair {
-        members: members.clone(),
+        members,
         layer: header.layer,
         code_id: header.code_id,
         flushed: header.flushed,

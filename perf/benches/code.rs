@@ -80,7 +80,7 @@ fn wire(code: &Code, frames: &[Vec<u8>], loss: f64) -> Vec<Packet> {
         packets.push(Packet::Source(seq));
         while let Some(repair) = encoder.take_repair() {
             packets.push(Packet::Repair(Box::new(RepairIn {
-                members: repair.members,
+                members: repair.members.clone(),
                 lengths: repair.lengths,
                 checks: repair.checks,
                 payload: repair.bytes.to_vec(),

@@ -60,7 +60,7 @@ fn parser(criterion: &mut Criterion) {
 
 fn repair_packet(bytes: &Buffer, size: usize, key: Option<CheckKey>) -> Vec<u8> {
     let repair = Repair {
-        members: Members::single(1000, 97, 20).expect("members"),
+        members: &Members::single(1000, 97, 20).expect("members"),
         layer: 1,
         code_id: 0,
         flushed: false,

@@ -88,7 +88,7 @@ impl Mbuf {
     pub fn prefetch_rest(&self) {
         let start = self.start().as_ptr();
         for line in (128..usize::from(self.data_len())).step_by(64) {
-            prefetch(start.wrapping_add(line));
+            prefetch_near(start.wrapping_add(line));
         }
     }
 
@@ -301,6 +301,19 @@ fn prefetch(address: *const u8) {
     // SAFETY: a hint, which reads nothing and does not fault.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// Asks for a cache line to come as near as the second cache, which can wait for more lines at a time
+/// than the first. Any address will do, as it is only a hint.
+#[inline]
+fn prefetch_near(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which reads nothing and does not fault.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(address.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;

@@ -213,7 +213,10 @@ mod tests {
         let mut each = Vec::new();
         members.for_each(|seq| each.push(seq));
         assert_eq!(each, [3, 13, 23, 5]);
-        assert_eq!(format!("{:?}", members.runs().collect::<Vec<_>>()), format!("{:?}", runs(&[(3, 3), (5, 1)])));
+        assert_eq!(
+            format!("{:?}", members.runs().collect::<Vec<_>>()),
+            format!("{:?}", runs(&[(3, 3), (5, 1)]))
+        );
         assert_eq!((members.first(), members.last(), members.len()), (3, 23, 4));
     }
 

@@ -60,6 +60,8 @@ impl<R: Receive> Receive for Queues<R> {
 
 /// How many packets ahead a frame's first lines are fetched: short ones take less time than memory.
 const AHEAD: usize = 5;
+/// The same for the rest of a long frame, which takes longer to treat.
+const REST_AHEAD: usize = 3;
 
 /// The packets of a burst, each fetched into this core's cache while those before it are treated:
 /// its front some packets ahead, with room for `headers` bytes before it, its rest, if it will be
@@ -77,7 +79,7 @@ pub(super) fn fetched(
         if let Some(ahead) = burst.as_slice().get(AHEAD) {
             ahead.prefetch_front(headers);
         }
-        if let Some(next) = burst.as_slice().get(1).filter(|next| read(next)) {
+        if let Some(next) = burst.as_slice().get(REST_AHEAD).filter(|next| read(next)) {
             next.prefetch_rest();
         }
         burst.next()

@@ -158,7 +158,13 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         let counters = Arc::default();
         Recover {
             wan,
-            out: Delivery { lan: Outbox::new(lan), pool, observer, counters, tally: Tally::default() },
+            out: Delivery {
+                lan: Outbox::new(lan),
+                pool,
+                observer,
+                counters,
+                tally: Tally::default(),
+            },
             decoder: Decoder::new(&config.decoder),
             inbound: Inbound::default(),
             config,

@@ -41,7 +41,7 @@ impl Stream {
     /// Feeds a repair that says it is of the group at `base`, with these sums.
     fn claim(&mut self, base: u64, stride: u16, count: u16, sums: &(u16, u64, Vec<u8>)) -> usize {
         let lie = Repair {
-            members: Members::single(base, stride, count).unwrap(),
+            members: &Members::single(base, stride, count).unwrap(),
             layer: 0,
             code_id: 0,
             flushed: false,
@@ -135,7 +135,7 @@ fn a_flood_of_waiting_repairs_makes_way() {
             let bytes: &[u8] = &[7; 64];
             let (layer, code_id, flushed) = (9, 77, true);
             let (lengths, checks) = (random.next() as u16, random.next());
-            let lie = Repair { members, layer, code_id, flushed, lengths, checks, bytes };
+            let lie = Repair { members: &members, layer, code_id, flushed, lengths, checks, bytes };
             repair(WEST, EPOCH, &lie)
         })
         .collect();

@@ -35,12 +35,7 @@ pub(super) fn enter<const N: usize>(
 }
 
 #[target_feature(enable = "avx2")]
-fn enter_avx2<const N: usize>(
-    sums: &mut [u8],
-    size: usize,
-    layers: [&[u32]; N],
-    frames: &[&[u8]],
-) {
+fn enter_avx2<const N: usize>(sums: &mut [u8], size: usize, layers: [&[u32]; N], frames: &[&[u8]]) {
     let layers = layers.map(|layer| &layer[..frames.len()]);
     let (slots, sums) = (sums.len() / size, sums.as_mut_ptr());
     for (n, frame) in frames.iter().enumerate() {
