@@ -7,9 +7,10 @@ const INFO: &str = "/proc/meminfo";
 /// What DPDK and the system count in.
 const PAGE: u64 = 2 << 20;
 
-/// Hugepages that were reserved for us. Dropped, the reservation is what it was before.
+/// Hugepages that were reserved for us. Dropped, so many fewer are reserved: whoever else has changed
+/// the count meanwhile keeps theirs.
 pub struct Hugepages {
-    before: Option<u64>,
+    ours: u64,
 }
 
 impl Hugepages {
@@ -18,14 +19,14 @@ impl Hugepages {
         let wanted = bytes.div_ceil(PAGE);
         let free = free()?;
         if free >= wanted {
-            return Ok(Hugepages { before: None });
+            return Ok(Hugepages { ours: 0 });
         }
         let before = read_count()?;
         let total = before + wanted - free;
         let refused = |error| format!("{COUNT}: {error}; as root: echo {total} > {COUNT}");
         fs::write(COUNT, total.to_string()).map_err(refused)?;
         // From here on, giving up means giving back.
-        let reserved = Hugepages { before: Some(before) };
+        let reserved = Hugepages { ours: total - before };
         match self::free()? {
             got if got >= wanted => Ok(reserved),
             got => Err(format!("{wanted} hugepages are wanted, memory had {got} to give")),
@@ -35,10 +36,15 @@ impl Hugepages {
 
 impl Drop for Hugepages {
     fn drop(&mut self) {
-        if let Some(before) = self.before
-            && let Err(error) = fs::write(COUNT, before.to_string())
-        {
-            log::warn!("{COUNT}: {error}; it was {before} before");
+        if self.ours == 0 {
+            return;
+        }
+        let left = read_count().map(|count| count.saturating_sub(self.ours));
+        let given = left.and_then(|left| {
+            fs::write(COUNT, left.to_string()).map_err(|error| format!("{COUNT}: {error}"))
+        });
+        if let Err(error) = given {
+            log::warn!("{error}; {} hugepages stay reserved", self.ours);
         }
     }
 }

@@ -46,7 +46,6 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ),
         ("mtu = 1900", "mtu = 1900\npeer_channels = 0", &["wan.peer_channels", "expected 1 to 16"]),
         ("mtu = 1900", "mtu = 1900\nqueues = 99", &["wan.queues", "expected 1 to 16"]),
-        ("mtu = 1900", "mtu = 1900\npeer_channels = 16\nqueues = 1", &["fewer channels"]),
         ("rooms =", "core = 99999\nrooms =", &["worker", "core 99999 does not exist"]),
         ("net_null1", "net_null0", &["wan.port", "got net_null0", "expected another"]),
         ("net_null1", "null 1", &["gateway.toml:8", "null 1", "expected a PCI address"]),
@@ -56,6 +55,17 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         fs::write(path.join("gateway.toml"), GOOD.replacen(from, to, 1)).unwrap();
         refused(path, &["run", "--config", "gateway.toml"], expected);
     }
+}
+
+#[test]
+fn channels_that_need_too_much_memory_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let text = GOOD
+        .replacen("mtu = 1900", "mtu = 1900\npeer_channels = 16\nqueues = 1", 1)
+        .replacen("[code]", "[code]\nwindow = 16384", 1);
+    fs::write(path.join("gateway.toml"), text).unwrap();
+    refused(path, &["run", "--config", "gateway.toml"], &["fewer channels"]);
 }
 
 #[test]
