@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
 use maelstrom::dpdk::{BURST, Kept, Mbuf, kept};
-use maelstrom::fec::Code;
 use maelstrom::fec::xor::{Engine, fetch};
+use maelstrom::fec::{Code, SHORT};
 
-use super::{Emit, SHORT};
+use super::Emit;
 
 const LINE: usize = 64;
 

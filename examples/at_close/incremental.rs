@@ -3,15 +3,16 @@
 use arrayvec::ArrayVec;
 use maelstrom::dpdk::{BURST, Kept, Mbuf, kept};
 use maelstrom::fec::xor::Engine;
-use maelstrom::fec::{Code, Encoder, EncoderConfig, Timing};
+use maelstrom::fec::{Code, Encoder, EncoderConfig, SHORT, Timing, copy_short};
 
-use super::{Emit, SHORT};
+use super::Emit;
 
 /// The encoder, and the frames of a burst, as in `protect`.
 pub(super) struct Incremental {
     encoder: Encoder,
     copies: [[u8; SHORT]; BURST],
-    sent: ArrayVec<(u64, Sent), BURST>,
+    sent: ArrayVec<Sent, BURST>,
+    checks: ArrayVec<u64, BURST>,
 }
 
 enum Sent {
@@ -25,6 +26,7 @@ impl Incremental {
             encoder: new_encoder(code, size),
             copies: [[0; SHORT]; BURST],
             sent: ArrayVec::new(),
+            checks: ArrayVec::new(),
         }
     }
 
@@ -32,23 +34,24 @@ impl Incremental {
     pub(super) fn remember(&mut self, check: u64, mbuf: &Mbuf) {
         let data = mbuf.data();
         let sent = if data.len() <= SHORT {
-            self.copies[self.sent.len()][..data.len()].copy_from_slice(data);
-            Sent::Copied(data.len())
+            Sent::Copied(copy_short(data, &mut self.copies[self.sent.len()]).into())
         } else {
             Sent::Kept(mbuf.keep())
         };
-        self.sent.push((check, sent));
+        self.checks.push(check);
+        self.sent.push(sent);
     }
 
     pub(super) fn encode(&mut self, now: u64, emit: &mut Emit<'_>) {
-        for ((check, sent), copy) in self.sent.iter().zip(&self.copies) {
-            let frame = match sent {
-                Sent::Copied(len) => &copy[..*len],
-                Sent::Kept(kept) => kept.data(),
-            };
-            self.encoder.push(now, *check, frame);
-        }
-        kept::release(self.sent.drain(..).filter_map(|(_, sent)| match sent {
+        let frames = self.sent.iter().zip(&self.copies).map(|(sent, copy)| match sent {
+            Sent::Copied(len) => &copy[..*len],
+            Sent::Kept(kept) => kept.data(),
+        });
+        let frames: ArrayVec<&[u8], BURST> = frames.collect();
+        self.encoder.push_batch(now, &frames, &self.checks);
+        drop(frames);
+        self.checks.clear();
+        kept::release(self.sent.drain(..).filter_map(|sent| match sent {
             Sent::Copied(_) => None,
             Sent::Kept(kept) => Some(kept),
         }));

@@ -29,13 +29,11 @@ use maelstrom::wire::shim::source_key;
 const CODES: [&str; 2] = ["8:1,20,40", "64:97,101,103,107+g1"];
 const SIZES: [usize; 2] = [64, 1500];
 /// Bytes of frames and mbufs that a round puts before a way: as `maelstrom bench`.
-const ROUND_BYTES: usize = 8 << 20;
+const ROUND_BYTES: usize = 4 << 20;
 const MBUF_BYTES: usize = 192;
 /// Parts of a measurement, the ways in turn, of which the median counts.
 const PARTS: usize = 7;
 const PART: Duration = Duration::from_millis(200);
-/// Frames up to this long are copied for the encoder: as `protect`.
-const SHORT: usize = 128;
 const MEMORY_MIB: u32 = 1024;
 
 /// What is done with a packet that is sent.
