@@ -94,8 +94,7 @@ fn joint_period(schedule: &Schedule) -> Option<i64> {
 #[derive(Clone, Copy)]
 enum Sent {
     Source(u32),
-    /// The repair of this group.
-    Repair(u32),
+    Repair,
 }
 
 /// No group, or none whose repair is within the stretch.
@@ -147,7 +146,7 @@ impl Stretch {
                 if last >= 0 && clock.is_due(phase.times[layer] + packet) {
                     let group = stretch.groups_of[last as usize * layers + layer];
                     repair_at[group as usize] = stretch.wire.len() as u32;
-                    stretch.wire.push(Sent::Repair(group));
+                    stretch.wire.push(Sent::Repair);
                 }
             }
         }
@@ -205,7 +204,7 @@ impl Stretch {
         let lost = || {
             wire[burst.clone()].iter().filter_map(|sent| match *sent {
                 Sent::Source(packet) => Some(packet),
-                Sent::Repair(_) => None,
+                Sent::Repair => None,
             })
         };
         let mut left = 0;

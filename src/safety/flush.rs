@@ -149,7 +149,7 @@ struct OpenLayer {
 impl OpenLayer {
     fn new(clock: &Clock) -> OpenLayer {
         let bins = vec![Vec::new(); clock.i as usize];
-        OpenLayer { clock: *clock, bins, held: Default::default() }
+        OpenLayer { clock: clock.clone(), bins, held: Default::default() }
     }
 
     fn enter(&mut self, packet: i64, time: i64) {

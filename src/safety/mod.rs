@@ -18,6 +18,9 @@ mod flush;
 pub mod link;
 pub mod model;
 pub mod peel;
+pub mod plan;
+pub mod planner;
+pub mod residual;
 mod schedule;
 mod search;
 

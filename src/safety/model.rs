@@ -31,8 +31,9 @@ use crate::fec::code::MAX_LAYERS;
 /// test `how_much_a_search_misses` prints all of them), and a few percent elsewhere.
 const SLACK: f64 = 1.3;
 
-/// How a packet's repairs came about. A packet with repairs of several classes is of the last of
-/// them: each class's bounds hold for what goes before it in the same code, too.
+/// How a packet's repairs came about. Of a packet with repairs of several classes the worst counts
+/// ([`Bounds::packet_of`]): the bounds of a class that is cut short hold for packets of which only
+/// some repairs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// Of the code for dense traffic, each at its time.
@@ -94,6 +95,12 @@ impl Bounds {
         }
     }
 
+    /// The bound for one packet whose repairs are of several classes, or of one: the worst of them.
+    pub fn packet_of(&self, classes: impl IntoIterator<Item = Class>, level: usize) -> f64 {
+        let bounds = classes.into_iter().map(|class| self.packet(class, level));
+        bounds.reduce(f64::max).unwrap_or(self.unprotected)
+    }
+
     /// The bound for an update of which `packets` packets are in flight, all of one class and at
     /// least at that level.
     pub fn update(&self, packets: u64, class: Class, level: usize) -> f64 {
@@ -106,9 +113,22 @@ fn of_code(code: &Code, link: &Link) -> [[f64; MAX_LAYERS]; 2] {
     if let Loss::Burst { length } = link.loss {
         return super::burst::defeated(code, length);
     }
-    let found = found(code, &mut Search::new(code, &link.loss));
-    // No repair makes it worse.
-    found.map(|bounds| bounds.map(|bound| (bound * SLACK).min(link.loss.rate())))
+    found(code, &mut Search::new(code, &link.loss)).map(|bounds| publish(bounds, link))
+}
+
+/// A code's bounds for one packet whose repairs leave at their time, level by level.
+pub(super) fn dense(code: &Code, link: &Link) -> [f64; MAX_LAYERS] {
+    if let Loss::Burst { length } = link.loss {
+        return super::burst::defeated(code, length)[0];
+    }
+    let mut search = Search::new(code, &link.loss);
+    search.dense();
+    publish(spread(search.worst(), code.layers().len()), link)
+}
+
+/// No repair makes it worse.
+fn publish(found: [f64; MAX_LAYERS], link: &Link) -> [f64; MAX_LAYERS] {
+    found.map(|bound| (bound * SLACK).min(link.loss.rate()))
 }
 
 /// The largest probabilities that a search meets.

@@ -241,12 +241,15 @@ impl Run {
     fn peel(&mut self, counted: &std::ops::Range<i64>, delays: &mut Vec<u32>) -> Vec<bool> {
         let layers = self.schedule.clocks.len();
         let mut recovered = vec![false; self.lost.len()];
-        for (group, number) in self.groups.iter().zip(0..) {
-            if group.missing == 1 && group.due != LOST {
-                self.ripe.push(Reverse((group.due, number)));
-            }
-        }
-        while let Some(Reverse((time, group))) = self.ripe.pop() {
+        let ripe = self.groups.iter().zip(0..).filter(|(g, _)| g.missing == 1 && g.due != LOST);
+        let mut first: Vec<(i64, u32)> = ripe.map(|(group, number)| (group.due, number)).collect();
+        first.sort_unstable_by_key(|ripe| Reverse(ripe.0));
+        // What is ripe from the beginning, and what becomes so, in the order of time.
+        while let Some((time, group)) = match (first.last(), self.ripe.peek()) {
+            (Some(first), Some(Reverse(ripe))) if ripe < first => self.ripe.pop().map(|r| r.0),
+            (None, _) => self.ripe.pop().map(|ripe| ripe.0),
+            _ => first.pop(),
+        } {
             let Group { missing: 1, which, .. } = self.groups[group as usize] else { continue };
             let packet = self.lost[which as usize];
             recovered[which as usize] = true;

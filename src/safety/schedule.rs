@@ -9,17 +9,27 @@ use crate::fec::code::MAX_LAYERS;
 use crate::fec::{Code, Layer};
 
 /// One layer's clock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Clock {
     /// Group size and interleave.
     pub(super) r: i64,
     pub(super) i: i64,
     pub(super) guard: i64,
+    /// For each bin its stagger, and for each stagger the first bin that has it or more.
+    staggers: Vec<i64>,
+    bins: Vec<i64>,
 }
 
 impl Clock {
-    fn new(layer: Layer, guard: u64) -> Clock {
-        Clock { r: layer.group.into(), i: layer.interleave.into(), guard: guard as i64 }
+    pub(super) fn new(layer: Layer, guard: u64) -> Clock {
+        let (r, i) = (i64::from(layer.group), i64::from(layer.interleave));
+        Clock {
+            r,
+            i,
+            guard: guard as i64,
+            staggers: (0..i).map(|bin| bin * r / i).collect(),
+            bins: (0..=r).map(|stagger| (stagger * i + r - 1) / r).collect(),
+        }
     }
 
     /// After this many packets everything repeats.
@@ -29,26 +39,32 @@ impl Clock {
 
     /// The time at which the packet in bin `bin` is number `place` of its group.
     pub(super) fn time_of(&self, bin: i64, place: i64) -> i64 {
-        (place - bin * self.r / self.i).rem_euclid(self.r) * self.i + bin
+        (place - self.staggers[bin as usize]).rem_euclid(self.r) * self.i + bin
     }
 
     /// Which number of its group the packet at `time` is, from 0.
+    #[inline]
     pub(super) fn place(&self, time: i64) -> i64 {
-        let (k, bin) = (time.div_euclid(self.i), time.rem_euclid(self.i));
-        (k + bin * self.r / self.i).rem_euclid(self.r)
+        let within = time.rem_euclid(self.period()) as u32;
+        let (k, bin) = (within / self.i as u32, within % self.i as u32);
+        let place = i64::from(k) + self.staggers[bin as usize];
+        if place >= self.r { place - self.r } else { place }
     }
 
     /// The first bin whose stagger is `stagger` or more.
     pub(super) fn bin_of(&self, stagger: i64) -> i64 {
-        (stagger * self.i + self.r - 1) / self.r
+        self.bins[stagger as usize]
     }
 
     /// How many groups were closed by the packets up to and including `time`, on a count that may
     /// begin anywhere.
+    #[inline]
     pub(super) fn closed_by(&self, time: i64) -> i64 {
-        let (period, within) = (time.div_euclid(self.period()), time.rem_euclid(self.period()));
-        let (k, bin) = (within / self.i, within % self.i);
-        let (low, high) = (self.bin_of(self.r - 1 - k), self.bin_of(self.r - k));
+        let period = time.div_euclid(self.period());
+        let within = (time - period * self.period()) as u32;
+        let (k, bin) = (within / self.i as u32, i64::from(within % self.i as u32));
+        let (low, high) =
+            (self.bin_of(self.r - 1 - i64::from(k)), self.bin_of(self.r - i64::from(k)));
         period * self.i + (self.i - high) + (bin + 1 - low).clamp(0, high - low)
     }
 
@@ -134,8 +150,9 @@ mod tests {
 
     #[test]
     fn counts_are_those_of_packets_one_by_one() {
-        for (r, i) in [(1, 1), (1, 7), (8, 1), (8, 5), (5, 8), (20, 97), (3, 100)] {
-            let clock = Clock { r, i, guard: 0 };
+        for (r, i) in [(1u16, 1u16), (1, 7), (8, 1), (8, 5), (5, 8), (20, 97), (3, 100)] {
+            let clock = Clock::new(Layer { group: r, interleave: i }, 0);
+            let (r, i) = (clock.r, clock.i);
             let mut closed = clock.closed_by(-1);
             for time in 0..3 * clock.period() {
                 closed += i64::from(clock.place(time) == r - 1);

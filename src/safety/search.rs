@@ -113,7 +113,8 @@ impl Search {
         let burst = [1, BATCH as i64][self.below(2) as usize];
         let mut phase = Phase { times: [0; MAX_LAYERS], burst, in_burst: self.below(burst) };
         for layer in 0..self.layers() {
-            phase.times[layer] = self.below(self.schedule.clocks[layer].period());
+            let period = self.schedule.clocks[layer].period();
+            phase.times[layer] = self.below(period);
         }
         phase
     }
@@ -123,8 +124,10 @@ impl Search {
         let mut phase = self.any_phase();
         let place = self.below(1 << 20);
         for layer in 0..self.layers() {
-            let clock = self.schedule.clocks[layer];
-            phase.times[layer] = clock.time_of(self.below(clock.i), (place * clock.r) >> 20);
+            let i = self.schedule.clocks[layer].i;
+            let bin = self.below(i);
+            let clock = &self.schedule.clocks[layer];
+            phase.times[layer] = clock.time_of(bin, (place * clock.r) >> 20);
         }
         phase
     }
@@ -152,14 +155,14 @@ impl Search {
     fn near(&mut self, mut shape: Shape) -> Shape {
         let layers = self.layers() as i64;
         let layer = self.below(layers) as usize;
-        let clock = self.schedule.clocks[layer];
+        let i = self.schedule.clocks[layer].i;
         let reach = 1 << self.below(6);
         let move_by = self.below(2 * reach + 1) - reach;
         match self.below(6) {
             0 => shape.phase.in_burst = self.below(shape.phase.burst),
             1 => shape.phase.times.iter_mut().for_each(|time| *time += move_by),
             2 => shape.cut = shape.cut.map(|cut| (cut + move_by).max(0)),
-            3 => shape.phase.times[layer] += move_by * clock.i,
+            3 => shape.phase.times[layer] += move_by * i,
             _ => shape.phase.times[layer] += move_by,
         }
         shape
