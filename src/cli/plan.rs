@@ -227,7 +227,7 @@ pub(super) fn run(arguments: &PlanArguments) -> Outcome {
         }
         text += &arguments.table("as published, and all twice", &yardsticks);
         text += &arguments.levels(&plans.iter().chain(&yardsticks).copied().collect::<Vec<_>>());
-        text += "\n~ reckoned, too rare to simulate";
+        text += "\n~ reckoned, since too rare to simulate";
         print(text)?;
     }
     Ok(ExitCode::from(u8::from(found.plans.is_empty())))

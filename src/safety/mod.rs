@@ -23,6 +23,7 @@ pub mod planner;
 pub mod residual;
 mod schedule;
 mod search;
+mod tilt;
 
 pub use link::{Counts, Link, Loss};
 pub use model::{Bounds, Class};

@@ -11,7 +11,7 @@
 //!                                       it, or another member of its group, is lost )
 //! ```
 //!
-//! The right side is computed jointly over the wire's positions ([`super::chain`]): under bursts a
+//! The right side is computed jointly over the wire's positions (`safety::chain`): under bursts a
 //! product of marginals is wrong by orders of magnitude, as is one that forgets that a packet may
 //! be in two groups. The published bound is the largest over the phases at which a packet can meet
 //! the code and over the sets S of so many repairs, so that it holds whatever has left.
@@ -138,7 +138,7 @@ fn found(code: &Code, search: &mut Search) -> [[f64; MAX_LAYERS]; 2] {
     let dense = spread(search.worst(), layers);
     // What flushes make of a code includes what is as ever.
     search.cut_short();
-    flush::trains(code, search.budget() / 2, |spots| search.try_layout(spots));
+    flush::trains(code, |spots| search.try_layout(spots));
     let flushed = spread(search.worst(), layers);
     [dense, flushed]
 }

@@ -14,7 +14,9 @@ use crate::fec::Code;
 
 /// Lost source packets in the simulation behind the figures: a 99th percentile of so many is within
 /// a few percent.
-const LOST: u64 = 40_000;
+const LOST: u64 = 30_000;
+/// The same on worse links, for what is rare.
+const WORSE_LOST: u64 = 50_000;
 /// Phases of which the times to each level are taken.
 const PHASES: usize = 4000;
 
@@ -43,7 +45,8 @@ pub struct Plan {
     pub overhead: f64,
     /// The share of source packets that is never recovered, estimated.
     pub residual: f64,
-    /// Whether that was simulated often enough to be trusted; else it is reckoned.
+    /// Whether that was simulated often enough to be within a quarter or so; else it is reckoned, or
+    /// told from worse links, and may be off by as much as ten.
     pub residual_measured: bool,
     /// Source packets from a group's first member to the departure of its repair, at most.
     pub span_packets: u64,
@@ -87,7 +90,7 @@ impl Plan {
 /// The figures of `code` on the link of `goal`; a tenth of a second's work or so.
 pub fn explain(code: &Code, goal: &Goal) -> Plan {
     let outcome = simulate(code, &goal.loss, LOST, 1);
-    let residual = estimate(code, &goal.loss, &outcome);
+    let residual = estimate(code, &goal.loss, &outcome, WORSE_LOST);
     let bounds = dense(code, &Link::new(goal.loss));
     let levels = &bounds[..code.layers().len()];
     let [median, late] = times_to_level(code);

@@ -12,14 +12,17 @@ use std::sync::Mutex;
 use super::link::Loss;
 use super::peel::simulate;
 use super::plan::{Goal, Plan, explain, late_delay};
-use super::residual::{estimate, independent};
+use super::residual::{all_repairs_lost, estimate, independent};
 use crate::fec::Code;
 
 /// How many codes are printed.
 const WANTED: usize = 5;
 /// Lost source packets in a simulation: to rule out, and to accept for now.
-const QUICK: u64 = 1500;
-const CAREFUL: u64 = 4000;
+const QUICK: u64 = 1200;
+const CAREFUL: u64 = 2500;
+const WORSE: u64 = 5_000;
+/// How many smaller group sizes are looked at when a code does not hold out.
+const SMALLER: usize = 3;
 /// The formula for the delay is right within such a factor.
 const DELAY_MARGIN: f64 = 0.7;
 /// Repairs per source packet beyond which nothing is tried.
@@ -53,35 +56,37 @@ pub struct Found {
 pub fn search(goal: &Goal) -> Found {
     let (last, first): (Vec<_>, Vec<_>) =
         families(goal).into_iter().partition(|family| family.fast == Some(FAST[1]));
-    let mut found: Vec<(Code, Code)> = Vec::new();
+    let mut found = Vec::new();
     for families in [first, last] {
         if found.len() < WANTED {
-            let codes = in_parallel(families, |family| family.cheapest(goal));
-            found.extend(codes.into_iter().flatten());
+            let hopes = in_parallel(families, |family| family.cheapest(goal));
+            found.extend(hopes.into_iter().flatten());
         }
     }
-    found.sort_by(|a, b| a.0.overhead().total_cmp(&b.0.overhead()));
-    found.truncate(WANTED + 2);
-    // A short simulation may have been too hopeful of short interleaves.
-    let plans = in_parallel(found, |(shortest, longest)| {
-        let plan = explain(&shortest, goal);
-        if plan.meets(goal) { plan } else { explain(&longest, goal) }
-    });
-    let mut plans: Vec<Plan> = plans.into_iter().filter(|plan| plan.meets(goal)).collect();
+    found.sort_by(|a, b| a.shortest.overhead().total_cmp(&b.shortest.overhead()));
+    found.truncate(WANTED);
+    let plans = in_parallel(found, |hope| hope.fulfil(goal));
+    let mut plans: Vec<Plan> = plans.into_iter().flatten().collect();
     plans.sort_by(|a, b| {
         a.overhead.total_cmp(&b.overhead).then(a.recovery_delay_ns.cmp(&b.recovery_delay_ns))
     });
-    plans.truncate(WANTED);
-    let (faultless, in_time) = match plans.is_empty() {
-        true => (fastest(goal), least(goal)),
-        false => (None, None),
-    };
-    Found { plans, faultless, in_time }
+    if !plans.is_empty() {
+        return Found { plans, faultless: None, in_time: None };
+    }
+    let (faultless, in_time) = (fastest(goal), least(goal));
+    // What was looked for otherwise may do after all.
+    let plans: Vec<Plan> =
+        faultless.iter().chain(&in_time).filter(|plan| plan.meets(goal)).cloned().collect();
+    match plans.is_empty() {
+        true => Found { plans, faultless, in_time },
+        false => Found { plans, faultless: None, in_time: None },
+    }
 }
 
 /// The fastest code that leaves little enough, whatever the latency budget.
 fn fastest(goal: &Goal) -> Option<Plan> {
-    let patient = Goal { latency_ns: u64::MAX, ..*goal };
+    // Short simulations are hopeful.
+    let patient = Goal { latency_ns: u64::MAX, residual: goal.residual / 4.0, ..*goal };
     let families = families(goal).into_iter().filter(|family| family.fast.is_none());
     let codes = in_parallel(families.collect(), |family| family.fastest(&patient));
     let plans = explain_all(codes.into_iter().flatten().collect(), goal);
@@ -197,27 +202,26 @@ impl Family {
         None
     }
 
-    /// The code with the largest groups that does what is asked: with interleaves as short as may
-    /// be, and with the longest.
-    fn cheapest(&self, goal: &Goal) -> Option<(Code, Code)> {
+    /// The code with the largest groups that does what is asked, as far as short simulations tell.
+    fn cheapest(&self, goal: &Goal) -> Option<Hope> {
         let mut best = None;
         let (mut low, mut high) = (0, self.groups.len());
         while low < high {
             let middle = (low + high) / 2;
             let longest = self.longest(self.groups[middle], goal);
             match longest.filter(|(code, _)| leaves_little(code, goal)) {
-                Some(found) => {
-                    best = Some(found);
+                Some((longest, shorter)) => {
+                    best = Some((middle, longest, shorter));
                     low = middle + 1;
                 }
                 None => high = middle,
             }
         }
-        let (longest, shorter) = best?;
+        let (group, longest, shorter) = best?;
         let good = |code: &Code| is_in_time(code, goal) && leaves_little(code, goal);
         let shortest = shorter.partition_point(|code| !good(code));
         let shortest = shorter.into_iter().nth(shortest).unwrap_or_else(|| longest.clone());
-        Some((shortest, longest))
+        Some(Hope { family: self.clone(), group, shortest, longest })
     }
 
     /// Of codes with groups so small that they cost much, and with larger ones, the fastest that
@@ -239,17 +243,42 @@ impl Family {
     }
 }
 
+/// What short simulations hope for.
+struct Hope {
+    family: Family,
+    /// The number of its group size.
+    group: usize,
+    /// With the shortest interleaves that may do, and with the longest.
+    shortest: Code,
+    longest: Code,
+}
+
+impl Hope {
+    /// What holds out when it is looked at closely: the code itself, or one with smaller groups.
+    fn fulfil(self, goal: &Goal) -> Option<Plan> {
+        let smaller = self.family.groups[..self.group].iter().rev().take(SMALLER);
+        let smaller = smaller.filter_map(|&group| self.family.longest(group, goal));
+        let mut codes = vec![self.shortest];
+        codes.extend((self.longest != codes[0]).then_some(self.longest));
+        let mut codes = codes.into_iter().chain(smaller.map(|(code, _)| code));
+        codes.find_map(|code| Some(explain(&code, goal)).filter(|plan| plan.meets(goal)))
+    }
+}
+
 fn is_in_time(code: &Code, goal: &Goal) -> bool {
     late_delay(&simulate(code, &goal.loss, QUICK, 6)) <= goal.budget()
 }
 
 fn leaves_little(code: &Code, goal: &Goal) -> bool {
+    if all_repairs_lost(code, &goal.loss) > goal.residual {
+        return false;
+    }
     let quick = simulate(code, &goal.loss, QUICK, 6);
     if quick.stuck >= 3 && quick.residual() > 3.0 * goal.residual {
         return false;
     }
     let outcome = simulate(code, &goal.loss, CAREFUL, 7);
-    estimate(code, &goal.loss, &outcome).share <= goal.residual
+    estimate(code, &goal.loss, &outcome, WORSE).share <= goal.residual
 }
 
 /// 1 if it begins there, and then primes: all coprime.

@@ -15,59 +15,55 @@
 //!   their repairs are lost. And, for two layers, rectangles: four packets of which each two that
 //!   share a bin share a group, some (2/3)²·(r₁ − 1)(r₂ − 1) of them at each packet.
 //!
-//! Simulation finds what else there is, down to what it can see. Below that, it is repeated at twice
-//! the loss rate, where rare misfortunes are less rare: what takes three independent ones is eight
-//! times as frequent there.
+//! Simulation finds what else there is: bursts that come so close together that a stretch of the
+//! wire loses more than the code can bear, and hundreds of packets stay stuck at once. Too rare to be
+//! seen on the link itself, that is looked for on worse ones, and weighted
+//! ([`super::peel::simulate_worse`]).
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 use super::chain::{Joint, Spot, TARGET};
 use super::link::Loss;
-use super::peel::{Outcome, simulate};
+use super::peel::{Outcome, simulate_worse};
 use super::schedule::{Phase, Schedule};
 use crate::fec::Code;
 use crate::fec::code::MAX_LAYERS;
 
 /// Phases over which the mean is taken.
-const PHASES: usize = 1000;
-/// With this many misfortunes, a simulated share is within a third or so.
-const PLENTY: u64 = 30;
+const PHASES: usize = 500;
+/// How much worse the links are on which rare misfortunes are looked for.
+const WORSE: [f64; 2] = [2.0, 2.75];
+/// What they tell is low by up to a half; this makes it rather high.
+const LOW_BY: f64 = 2.0;
+/// So many misfortunes are no accident.
+const FEW: u64 = 3;
+/// A residual that is known within so much, in proportion, counts as measured.
+const MEASURED: f64 = 0.25;
 
 /// A residual, and how it is known.
 #[derive(Clone, Copy, Debug)]
 pub struct Residual {
     /// The share of source packets that is never recovered.
     pub share: f64,
-    /// Simulated often enough to be trusted, not reckoned.
+    /// Simulated often enough to be within a quarter or so; else it may be off by as much as ten.
     pub measured: bool,
 }
 
-/// The residual of `code`, given a simulation of it.
-pub fn estimate(code: &Code, loss: &Loss, outcome: &Outcome) -> Residual {
-    if outcome.stuck >= PLENTY {
+/// The residual of `code`, given a simulation of it, by others that lose `lost` source packets.
+pub fn estimate(code: &Code, loss: &Loss, outcome: &Outcome, lost: u64) -> Residual {
+    if outcome.relative_error() < MEASURED {
         return Residual { share: outcome.residual(), measured: true };
     }
     let reckoned = all_repairs_lost(code, loss) + independent(code, loss) + pairs(code, loss);
-    let share = reckoned.max(outcome.residual()).max(from_twice_the_loss(code, loss, outcome.lost));
+    let mut share = reckoned.max(outcome.residual());
+    for times in WORSE.into_iter().filter(|times| times * loss.rate() < 0.5) {
+        let worse = simulate_worse(code, loss, times, lost, 2);
+        if worse.stuck >= FEW {
+            share = share.max(LOW_BY * worse.residual());
+        }
+    }
     Residual { share: share.min(loss.rate()), measured: false }
-}
-
-fn from_twice_the_loss(code: &Code, loss: &Loss, lost: u64) -> f64 {
-    let twice = match *loss {
-        Loss::Iid { rate } => Loss::Iid { rate: 2.0 * rate },
-        Loss::Ge { rate, mean_burst } => Loss::Ge { rate: 2.0 * rate, mean_burst },
-        Loss::Burst { .. } => return 0.0,
-    };
-    if twice.rate() > 0.5 {
-        return 0.0;
-    }
-    let outcome = simulate(code, &twice, lost / 2, 2);
-    match outcome.stuck {
-        // Nothing was seen: nothing is known.
-        0 => 0.0,
-        _ => (outcome.residual() - all_repairs_lost(code, &twice)).max(0.0) / 8.0,
-    }
 }
 
 /// P(a packet and all of its repairs are lost), in the mean over phases.
@@ -143,6 +139,7 @@ fn pairs(code: &Code, loss: &Loss) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::peel::simulate;
     use super::*;
 
     fn reckoned(code: &str, loss: Loss) -> f64 {

@@ -71,11 +71,6 @@ impl Search {
         self.budget *= times;
     }
 
-    /// How many layouts it will try.
-    pub(super) fn budget(&self) -> usize {
-        self.budget
-    }
-
     /// Tries layouts in which every repair leaves at its time.
     pub(super) fn dense(&mut self) {
         self.search(self.budget, |_| None);

@@ -103,7 +103,7 @@ fn arrivals(traffic: Traffic, packets: usize, random: &mut Random) -> Vec<(u64, 
                 (burst * 1200, burst)
             }
             Traffic::Sparse => {
-                let fast = now / (200 * MS) % 2 == 0;
+                let fast = (now / (200 * MS)).is_multiple_of(2);
                 let (mean, train, pause) =
                     if fast { (8 * US, 400.0, 4 * MS) } else { (150 * US, 8.0, 3 * MS) };
                 let mean = if random.hit(1.0 / train) { pause } else { mean };
