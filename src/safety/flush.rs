@@ -32,6 +32,7 @@ pub(super) struct Train {
 }
 
 pub(super) struct Group {
+    #[cfg(test)]
     pub(super) layer: usize,
     pub(super) at: i64,
     pub(super) members: Vec<usize>,
@@ -124,7 +125,12 @@ impl Train {
         for &member in &members {
             self.group_of[layer][member] = self.groups.len();
         }
-        self.groups.push(Group { layer, at: self.wire, members });
+        self.groups.push(Group {
+            #[cfg(test)]
+            layer,
+            at: self.wire,
+            members,
+        });
         self.wire += 1;
     }
 
