@@ -46,7 +46,7 @@ pub struct Plan {
     /// The share of source packets that is never recovered, estimated.
     pub residual: f64,
     /// Whether that was simulated often enough to be within a quarter or so; else it is reckoned, or
-    /// told from worse links, and may be off by as much as ten.
+    /// told from worse links, and tells orders of magnitude.
     pub residual_measured: bool,
     /// Source packets from a group's first member to the departure of its repair, at most.
     pub span_packets: u64,

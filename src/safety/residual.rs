@@ -46,7 +46,7 @@ const MEASURED: f64 = 0.25;
 pub struct Residual {
     /// The share of source packets that is never recovered.
     pub share: f64,
-    /// Simulated often enough to be within a quarter or so; else it may be off by as much as ten.
+    /// Simulated often enough to be within a quarter or so; else it tells orders of magnitude.
     pub measured: bool,
 }
 
