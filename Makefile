@@ -1,7 +1,7 @@
 # `make demo` shows the product on a capture; `make test` is what every change must pass. Both
 # install what they need from Debian, saying so first. Nothing here needs root or hugepages.
 
-.PHONY: help setup demo bench test lint unit fuzz
+.PHONY: help setup demo bench test lint unit fuzz plots
 .DEFAULT_GOAL := help
 
 CARGO := cargo
@@ -12,6 +12,7 @@ help:
 	@echo "make demo   play a real capture through a pair of gateways and a lossy WAN (a minute or two)"
 	@echo "make bench  measure what one core of this machine does; rewrites perf/RESULTS.md (five minutes)"
 	@echo "make test   formatting, lints, all tests, and the demo's assertions (about ten minutes)"
+	@echo "make plots  draw what redundancy buys, overhead against residual: docs/frontier.svg (two minutes)"
 	@echo "make fuzz   every parser and the code against inputs without end: SECONDS=600 for each target,"
 	@echo "            TARGETS='stream hostile' for some of them"
 
@@ -28,6 +29,9 @@ bench:
 	$(CARGO) build --release
 	@scripts/bench target/release/maelstrom
 
+plots:
+	$(CARGO) run --release --no-default-features --example frontier docs/frontier.svg
+
 test: lint unit demo
 
 lint: setup
@@ -38,7 +42,7 @@ lint: setup
 # The lines from the second on are the parts that must build and pass without libdpdk.
 unit: setup
 	$(CARGO) test --workspace
-	$(CARGO) test --no-default-features --lib --test code --test no_alloc
+	$(CARGO) test --no-default-features --lib --test code --test no_alloc --test calibration
 	$(CARGO) test -p maelstrom-fuzz --no-default-features
 	$(CARGO) test -p netsync
 

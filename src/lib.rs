@@ -16,5 +16,6 @@ pub mod fec;
 #[cfg(feature = "dpdk")]
 pub mod gateway;
 pub mod lab;
+pub mod safety;
 pub mod units;
 pub mod wire;

@@ -1,8 +1,8 @@
 //! The command line: one file a subcommand.
 //!
 //! * **Does:** parses arguments, sets up the log, runs the subcommand, turns its result into an exit
-//!   status: 0, or 1 when frames came out that were not sent, or not so often, or 2 with one line on
-//!   standard error for anything that was given wrongly or can't be had.
+//!   status: 0, or 1 when frames came out that were not sent, or not so often, or no code does what is
+//!   asked, or 2 with one line on standard error for anything that was given wrongly or can't be had.
 //! * **Fed by:** the shell.
 //! * **Feeds:** `gateway` and `lab`.
 //! * **Runs on:** the main thread.
@@ -13,6 +13,7 @@ mod compare;
 mod crew;
 mod lab;
 mod link;
+mod plan;
 mod run;
 mod service;
 mod wan;
@@ -43,6 +44,8 @@ enum Command {
     Lab(lab::LabArguments),
     /// Measures what one core of this machine does
     Bench(bench::BenchArguments),
+    /// Finds the cheapest code for a link and a latency budget, or explains one
+    Plan(plan::PlanArguments),
     /// Compares two captures, frame by frame
     Compare(compare::CompareArguments),
 }
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Wan(arguments) => wan::run(&arguments),
         Command::Lab(arguments) => lab::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
