@@ -8,7 +8,7 @@
 //!   it, and hands it out over a Unix socket.
 //! * **Fed by:** the gateway: [`Control`] from its control thread, a [`WorkerWriter`] from each
 //!   worker that protects, an [`AckWriter`] from each that recovers.
-//! * **Feeds:** storage processes, which map it read-only.
+//! * **Feeds:** storage processes, through [`Subscriber`] or the C header `include/netsync.h`.
 //! * **Runs on:** its callers' threads. Only the [`Server`] has one of its own.
 //! * **Must not:** let a reader delay or harm a writer, or say that bytes are safe when they may not
 //!   be. It builds without libdpdk, and always will: storage processes know nothing of packet I/O.
@@ -16,7 +16,7 @@
 //! Times are nanoseconds of `CLOCK_MONOTONIC`. Offsets count the bytes of a TCP stream from the
 //! first behind its SYN.
 
-#![allow(dead_code)] // until there are readers
+#![cfg_attr(feature = "loom", allow(dead_code))]
 
 pub mod layout;
 
@@ -36,7 +36,11 @@ mod groups;
 #[cfg(not(feature = "loom"))]
 mod handover;
 #[cfg(not(feature = "loom"))]
+mod kernel;
+#[cfg(not(feature = "loom"))]
 mod memory;
+#[cfg(not(feature = "loom"))]
+mod subscribe;
 
 #[cfg(feature = "loom")]
 #[path = "models/memory.rs"]
@@ -56,3 +60,8 @@ pub use clock::now_ns;
 pub use handover::{Group, Server, ServerConfig, ServerError};
 #[cfg(not(feature = "loom"))]
 pub use publish::{CreateError, Segment, SegmentConfig};
+#[cfg(not(feature = "loom"))]
+pub use subscribe::{
+    ConnectError, Event, Flow, FlowError, Notices, Outcome, Pending, Reached, Subscriber, Target,
+    Wait, WaitError, WaitMode, poll_many, wait_any,
+};
