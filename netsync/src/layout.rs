@@ -244,3 +244,73 @@ impl Header {
         words
     }
 }
+
+#[cfg(all(test, not(feature = "loom")))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn headers() -> impl Strategy<Value = Header> {
+        let counts = (1..=64usize, 1..=64usize, 2..=20u32, 0..=20u32);
+        let rest = (1..u64::MAX, any::<u64>(), any::<u64>(), any::<u64>());
+        (counts, rest).prop_map(|(counts, (epoch, pid, hash_seed, heartbeat_timeout_ns))| {
+            let (workers, ack_writers, ring, flows) = counts;
+            let geometry = Geometry { workers, ack_writers, ring: 1 << ring, flows: 1 << flows };
+            Header { geometry, epoch, pid, hash_seed, heartbeat_timeout_ns }
+        })
+    }
+
+    fn bytes(header: &Header) -> u64 {
+        (header.geometry.lines() * LINE) as u64
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_comes_back_as_it_was(header in headers()) {
+            let parsed = Header::parse(&header.emit(), bytes(&header));
+            prop_assert_eq!(parsed, Ok(header));
+        }
+
+        /// Every line of every worker lies within, and no two overlap.
+        #[test]
+        fn lines_lie_within(header in headers(), hash: u64) {
+            let geometry = header.geometry;
+            let mut end = HEADER;
+            for worker in 0..geometry.workers {
+                prop_assert_eq!(geometry.cursor(worker), end);
+                end += 1 + geometry.ring;
+                prop_assert_eq!(geometry.flow(worker, 0), end);
+                end = geometry.flow(worker, geometry.flows - 1) + geometry.entry();
+            }
+            prop_assert_eq!(geometry.lines(), end);
+            prop_assert!(geometry.probes(hash).all(|slot| slot < geometry.flows));
+        }
+
+        /// Changed in a word, a header is refused, unless the word changes no size.
+        #[test]
+        fn a_changed_header_is_refused(
+            header in headers(),
+            at in 0..CONSTANTS,
+            word in prop_oneof![any::<u64>(), 0..100u64, (0..64u32).prop_map(|bit| 1 << bit)],
+        ) {
+            let mut words = header.emit();
+            words[at] = word;
+            let parsed = Header::parse(&words, bytes(&header));
+            if word != header.emit()[at] && [0, 1, 2, 5, 6, 8, 9].contains(&at) {
+                prop_assert!(parsed.is_err(), "{:?}", parsed);
+            } else {
+                prop_assert!(parsed.is_ok());
+            }
+        }
+
+        #[test]
+        fn no_header_is_fatal(mut words: [u64; CONSTANTS], genuine: bool, bytes: u64) {
+            if genuine {
+                words[..2].copy_from_slice(&[MAGIC, VERSION]);
+            }
+            if let Ok(header) = Header::parse(&words, bytes) {
+                prop_assert_eq!(header.geometry.lines() as u64 * LINE as u64, bytes);
+            }
+        }
+    }
+}

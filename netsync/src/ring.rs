@@ -35,6 +35,9 @@ impl Place {
     }
 }
 
+/// No ring gets there: what a cursor says beyond it is made up, and nothing to count on from.
+const LARGEST: u64 = u64::MAX / 4;
+
 /// What a notice's slot says while it holds it.
 #[inline]
 fn seq(number: u64) -> u64 {
@@ -83,7 +86,7 @@ impl RingReader {
     /// Begins with what is published next.
     pub(crate) fn new(memory: Arc<Memory>, geometry: &Geometry, worker: usize) -> RingReader {
         let place = Place::new(memory, geometry, worker);
-        let next = place.cursor().observe();
+        let next = place.cursor().observe().min(LARGEST);
         RingReader { place, next }
     }
 
@@ -110,7 +113,7 @@ impl RingReader {
         let ring = self.place.mask + 1;
         let resume = self.place.cursor().observe().saturating_sub(ring - ring / 4);
         // The cursor may be older than the slot that told of the lap; that one is lost in any case.
-        let resume = resume.max(self.next + 1);
+        let resume = resume.min(LARGEST).max(self.next + 1);
         let missed = resume - self.next;
         self.next = resume;
         Read::Missed(missed)

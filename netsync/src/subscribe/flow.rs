@@ -35,6 +35,8 @@ pub struct Flow {
     pub(super) ended: Option<WaitError>,
     code: Option<Arc<Code>>,
     asked_ns: u64,
+    /// What the kernel has seen acknowledged, when it was asked last.
+    kernel_acked: u64,
     mode: WaitMode,
 }
 
@@ -90,6 +92,7 @@ impl Flow {
             ended: None,
             code: None,
             asked_ns: 0,
+            kernel_acked: 0,
             mode: WaitMode::Spin,
         }
     }
@@ -183,13 +186,13 @@ impl Flow {
         Ok(View { sample, shift: bound.anchor.shift().filter(|_| covered) })
     }
 
-    /// What the kernel has seen acknowledged, if it is time to ask it again.
-    pub(super) fn kernel_acked(&mut self, now: u64, blind: bool, at_once: bool) -> Option<u64> {
+    /// What the kernel has seen acknowledged; it is asked again if it is time, or if it must be.
+    pub(super) fn kernel_acked(&mut self, now: u64, blind: bool, at_once: bool) -> u64 {
         let pause = if blind { ASK_OFTEN_NS } else { ASK_SELDOM_NS };
-        if !at_once && now.saturating_sub(self.asked_ns) < pause {
-            return None;
+        if at_once || now.saturating_sub(self.asked_ns) >= pause {
+            self.ask(now);
         }
-        self.ask(now).map(|(_, acked)| acked)
+        self.kernel_acked
     }
 
     pub(super) fn has_socket(&self) -> bool {
@@ -203,7 +206,9 @@ impl Flow {
             socket.counts_syn = Tcp::counts_syn(socket.file.as_fd()).ok()?;
         }
         let tcp = Tcp::of(socket.file.as_fd()).ok()?;
-        Some((tcp, tcp.data_acked(socket.counts_syn.unwrap_or(true))))
+        let acked = tcp.data_acked(socket.counts_syn.unwrap_or(true));
+        self.kernel_acked = self.kernel_acked.max(acked);
+        Some((tcp, acked))
     }
 
     fn anchor(&mut self, now: u64, sample: &Sample, before: Tcp, ours: u64) {

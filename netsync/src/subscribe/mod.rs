@@ -16,6 +16,8 @@ mod error;
 mod flow;
 mod notices;
 mod pause;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::net::{SocketAddr, TcpStream};

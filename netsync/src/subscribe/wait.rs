@@ -113,7 +113,7 @@ impl Flow {
             Verdict::Never(error) => (true, Some(error.clone())),
         };
         // The kernel's word is as good as the gateway's, and outlives it.
-        if self.kernel_acked(now, blind, failed.is_some()).is_some_and(|to| to >= wait.offset) {
+        if self.kernel_acked(now, blind, failed.is_some()) >= wait.offset {
             wait.began = None;
             return Some(Ok(Outcome { reached: Reached::KernelAcked, degraded: false }));
         }
