@@ -21,7 +21,7 @@ use crate::entry::{self, Entry, Identity};
 use crate::handover::{FULL, HELLO};
 use crate::layout::{BEAT, CONSTANTS, HEADER, Header, LayoutError, MAGIC, STATE, VERSION};
 use crate::memory::Memory;
-use crate::{Code, FlowKey, State, groups};
+use crate::{Code, FlowKey, State, groups, now_ns};
 
 /// A gateway that does not greet within this time is stuck.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -85,9 +85,13 @@ impl Attachment {
         if self.dead.load(Ordering::Relaxed) {
             return false;
         }
-        let beat = self.memory.lines()[BEAT].0[0].get();
-        // A beat from the future is none of this host's clock.
-        let fresh = now.abs_diff(beat) <= self.header.heartbeat_timeout_ns;
+        let beat = || self.memory.lines()[BEAT].0[0].get();
+        let timeout = self.header.heartbeat_timeout_ns;
+        // A beat from the future is none of this host's clock, or `now` is long past.
+        let fresh = now.abs_diff(beat()) <= timeout || {
+            let beat = beat();
+            now_ns().abs_diff(beat) <= timeout
+        };
         if !fresh {
             self.dead.store(true, Ordering::Relaxed);
         }

@@ -64,6 +64,16 @@ impl Wait {
         self.offset
     }
 
+    /// For a caller that can't keep the wait itself: what to go on from, see [`Wait::go_on`].
+    pub fn began(&self) -> Option<(u64, u64)> {
+        self.began
+    }
+
+    /// The same wait again, from what [`Wait::began`] had said.
+    pub fn go_on(self, began: Option<(u64, u64)>) -> Wait {
+        Wait { began, ..self }
+    }
+
     /// How safe they are to be.
     pub fn target(&self) -> Target {
         self.target
