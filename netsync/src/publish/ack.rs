@@ -35,8 +35,8 @@ pub enum Acknowledged {
 
 /// The largest window that TCP can have, RFC 7323, section 2.3.
 const MAX_WINDOW: i32 = 1 << 30;
-/// Flows that are found again without a search.
-const REMEMBERED: usize = 1024;
+/// Flows that are found again without a search, at most: a search costs ten times as much.
+const REMEMBERED: usize = 1 << 13;
 
 /// A room's lines of all flows, of all workers.
 pub struct AckWriter {
@@ -51,7 +51,8 @@ pub struct AckWriter {
 impl AckWriter {
     pub(crate) fn new(memory: Arc<Memory>, header: &Header, writer: usize) -> AckWriter {
         let Header { geometry, hash_seed, .. } = *header;
-        let remembered = vec![None; REMEMBERED].into();
+        let flows = geometry.flows * geometry.workers;
+        let remembered = vec![None; flows.next_power_of_two().min(REMEMBERED)].into();
         AckWriter { memory, geometry, hash_seed, writer, remembered }
     }
 
@@ -60,7 +61,7 @@ impl AckWriter {
     #[inline]
     pub fn find(&mut self, key: &FlowKey) -> Option<Place> {
         let hash = key.hash(self.hash_seed);
-        let index = (hash >> 32) as usize % REMEMBERED;
+        let index = (hash >> 32) as usize & (self.remembered.len() - 1);
         if let Some((known, place)) = &self.remembered[index]
             && known == key
             && self.entry(place).generation().observe() == place.generation
