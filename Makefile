@@ -44,7 +44,8 @@ unit: setup
 	$(CARGO) test --workspace
 	$(CARGO) test --no-default-features --lib --test code --test no_alloc --test calibration
 	$(CARGO) test -p maelstrom-fuzz --no-default-features
-	$(CARGO) test -p netsync
+	$(CARGO) test -p netsync -p netsync-capi
+	$(CARGO) test -p netsync --features loom --release --lib models
 
 # What fails is saved where `make test` replays it. The bounded run is part of `make test`.
 fuzz: setup
