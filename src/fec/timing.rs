@@ -53,16 +53,20 @@ pub(super) struct RateMeter {
 }
 
 impl RateMeter {
-    /// Counts packets that came together; says whether there is a new estimate. Windows end with a packet and never
+    /// Counts packets, one or more, that came together; says whether there is a new estimate. Windows end with a packet and never
     /// with a look at the clock, so that nothing depends on how often somebody looks.
     pub(super) fn count(&mut self, now: u64, packets: u64) -> bool {
+        // The first may end a window; the others are in the next one, or in the same.
+        let others = packets - 1;
         let Some(since) = self.since else {
             self.since = Some(now);
+            self.packets = others;
             return false;
         };
-        self.packets += packets;
+        self.packets += 1;
         let elapsed = now.saturating_sub(since);
         if elapsed < RATE_WINDOW {
+            self.packets += others;
             return false;
         }
         let rate = self.packets as f64 * 1e9 / elapsed as f64;
@@ -71,7 +75,7 @@ impl RateMeter {
             None => rate,
         });
         self.since = Some(now);
-        self.packets = 0;
+        self.packets = others;
         true
     }
 

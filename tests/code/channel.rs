@@ -207,7 +207,12 @@ impl Receiver {
                 .then(|| rebuilt.frame.iter().copied().collect())
         };
         for (seq, check, frame) in self.admitted.drain(..) {
-            self.decoder.keep(seq, check, frame, &mut hold);
+            // As short frames are, and as long ones are.
+            if seq % 2 == 0 {
+                self.decoder.keep_copy(seq, check, &frame, &mut hold);
+            } else {
+                self.decoder.keep(seq, check, frame, &mut hold);
+            }
         }
         for repair in self.repairs.drain(..) {
             let fate = self.decoder.repair(repair, &mut hold);

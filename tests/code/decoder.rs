@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 
 use maelstrom::fec::decoder::{Admission, RepairIn};
 use maelstrom::fec::xor::Engine;
-use maelstrom::fec::{Decoder, DecoderConfig};
+use maelstrom::fec::{Decoder, DecoderConfig, Run};
 use proptest::prelude::*;
 
 use crate::channel::{
@@ -151,6 +151,35 @@ fn a_jump_never_goes_back() {
         true
     });
     assert_eq!(twice, 0);
+}
+
+/// A repair may be put away unread if all its members were delivered, and not otherwise.
+#[test]
+fn knows_which_repairs_are_redundant() {
+    let mut random = Random::new(5);
+    let mut sender = Sender::new(&code("8:5,7,9+g1"));
+    let mut receiver = Receiver::new(1024);
+    let mut delivered = BTreeSet::new();
+    let mut wire = Vec::new();
+    let mut seen = [0; 2];
+    sender.send(5000, &mut wire);
+    for packet in wire {
+        if let Packet::Repair(Repair { content, .. }) = &packet {
+            let members = &content.members;
+            let run = members.runs().next().unwrap();
+            let all = members.iter().all(|seq| delivered.contains(&seq));
+            assert_eq!(receiver.decoder.has_all(run, members.stride()), all, "{members:?}");
+            seen[usize::from(all)] += 1;
+        }
+        if !random.hit(0.05) {
+            receiver.burst([packet], |seq, _, _| delivered.insert(seq));
+        }
+    }
+    assert!(seen[0] > 100 && seen[1] > 100, "{seen:?}");
+    let head = receiver.decoder.head();
+    for (base, stride, count) in [(head, 1, 1), (head - 10, 5, 4), (0, 1, 1), (head - 1, 1, 0)] {
+        assert!(!receiver.decoder.has_all(Run { base, count }, stride), "{base} {stride} {count}");
+    }
 }
 
 /// What can't be repaired any more is let go: behind a bad stretch, the decoder holds the packets

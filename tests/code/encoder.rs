@@ -102,6 +102,17 @@ proptest! {
         }
     }
 
+    /// A batch is entered as its packets one by one are, whatever has gone before: each repair says
+    /// the same, and leaves between the same batches.
+    #[test]
+    fn a_batch_is_as_good_as_its_packets(
+        code in any_code(),
+        pause in prop_oneof![Just(0.0), 0.0f64..0.3],
+        seed in any::<u64>(),
+    ) {
+        assert_batches_equal(&code, pause, seed);
+    }
+
     /// Nothing is lost for want of memory, however 32 packets and the passing of time alternate.
     #[test]
     fn sheds_nothing_when_repairs_are_taken_every_32_packets(
@@ -111,6 +122,50 @@ proptest! {
     ) {
         assert_sheds_nothing(&code, 3000, pause, seed);
     }
+}
+
+fn assert_batches_equal(code: &Code, pause: f64, seed: u64) {
+    let mut random = Random::new(seed);
+    let mut senders = [(); 2].map(|()| Sender::with(code, Some(code.short()), Timing::new(code)));
+    let mut now = 0;
+    for _ in 0..100 {
+        now += random.below(40_000);
+        let first = senders[0].encoder.next_seq();
+        let frames: Vec<_> = (first..=first + random.below(32)).map(frame_of).collect();
+        let frames: Vec<&[u8]> = frames.iter().map(|frame| &frame[..]).collect();
+        let checks: Vec<u64> =
+            (first..).zip(&frames).map(|(seq, frame)| key().check(seq, frame)).collect();
+        assert_eq!(senders[0].encoder.push_batch(now, &frames, &checks), frames.len());
+        for (frame, &check) in frames.iter().zip(&checks) {
+            senders[1].encoder.push(now, check, frame);
+        }
+        if random.hit(pause) {
+            now += random.below(4_000_000);
+            senders.each_mut().map(|sender| sender.encoder.poll(now));
+        }
+        let [batched, single] = senders.each_mut().map(|sender| {
+            let mut wire = Vec::new();
+            sender.take(&mut wire);
+            // Within a batch, repairs of several layers may leave in another order.
+            let mut said: Vec<_> = repairs(&wire).map(|repair| format!("{repair:?}")).collect();
+            said.sort_unstable();
+            said
+        });
+        assert!(batched == single, "{code} behind packet {first}");
+    }
+}
+
+/// What can't be protected ends a batch.
+#[test]
+fn a_batch_ends_at_what_is_too_long_and_at_32() {
+    let mut sender = Sender::new(&code("8:1"));
+    let frame: &[u8] = &[1; MAX_FRAME];
+    let long: &[u8] = &[1; MAX_FRAME + 1];
+    assert_eq!(sender.encoder.push_batch(0, &[frame, long, frame], &[0; 3]), 1);
+    assert_eq!(sender.encoder.push_batch(0, &[long], &[0]), 0);
+    assert_eq!(sender.encoder.push_batch(0, &[frame; 40], &[0; 40]), 32);
+    assert_eq!(sender.encoder.push_batch(0, &[frame; 3], &[0; 2]), 2);
+    assert_eq!(sender.encoder.next_seq(), 35);
 }
 
 fn assert_sheds_nothing(code: &Code, packets: u64, pause: f64, seed: u64) {
