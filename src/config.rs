@@ -2,6 +2,7 @@
 //!
 //! config/gateway-west.toml is a complete one that explains each key.
 
+mod netsync;
 mod values;
 pub mod workers;
 
@@ -18,6 +19,7 @@ use crate::gateway::{Blueprint, Idle, LinkLocal, Oversize, Side};
 use crate::wire::outer::OUTER_LEN;
 use crate::wire::shim::Integrity;
 
+pub use netsync::{GroupName, NetsyncSection, TrackSection};
 pub use values::{Mac, Sparse};
 use values::{
     default_ethertype, default_idle, default_lan_mtu, default_latency, default_memory_limit,
@@ -75,6 +77,9 @@ pub struct Config {
     pub wan: WanSection,
     /// The code.
     pub code: CodeSection,
+    /// What storage processes are told; none is nothing.
+    #[serde(default)]
+    pub netsync: Option<NetsyncSection>,
     /// Cores and their rooms.
     #[serde(rename = "worker")]
     pub workers: Vec<WorkerSection>,
@@ -225,6 +230,9 @@ impl Config {
             return bad("wan.port", format!("got {name}, which is the LAN port; expected another"));
         }
         self.validate_code(path)?;
+        if let Some(Err((key, problem))) = self.netsync.as_ref().map(NetsyncSection::validate) {
+            return bad(key, problem);
+        }
         let split = self.validate_workers(path)?;
         let limit = self.gateway.memory_limit;
         self.blueprint(&split).check(limit).or_else(|error| bad("code.layers", error.to_string()))
@@ -394,6 +402,55 @@ mod tests {
         assert_eq!(format!("{:?}", blueprint(&shown)), format!("{:?}", blueprint(&default)));
         assert_eq!(shown.gateway.memory_limit, default.gateway.memory_limit);
         assert_eq!(shown.wan.peer_mac, default.wan.peer_mac);
+    }
+
+    /// The shipped file's example of `[netsync]`.
+    fn with_netsync() -> String {
+        let example = WEST.lines().skip_while(|line| *line != "# [netsync]");
+        let example = example.take_while(|line| line.starts_with("# "));
+        let keys = example.filter_map(|line| line.strip_prefix("# ")).filter(|line| {
+            line.starts_with('[')
+                || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+        });
+        format!("{WEST}\n{}\n", keys.collect::<Vec<_>>().join("\n"))
+    }
+
+    #[test]
+    fn the_shipped_example_of_netsync_is_one() {
+        let netsync = parse(&with_netsync()).unwrap().netsync.unwrap();
+        assert_eq!((netsync.flows, netsync.ring, netsync.mode), (4096, 65536, 0o660));
+        assert_eq!((netsync.exit_delay, netsync.idle), (0, Some(100_000)));
+        assert_eq!(netsync.tracks.len(), 1);
+        assert!(parse(WEST).unwrap().netsync.is_none());
+        // Its defaults are the defaults.
+        let least = format!("{WEST}\n[netsync]\nsocket = \"/run/maelstrom/west.sock\"\n");
+        let least = parse(&least).unwrap().netsync.unwrap();
+        assert_eq!((least.flows, least.ring, least.mode), (4096, 65536, 0o660));
+        assert_eq!((least.exit_delay, least.idle), (0, None));
+        assert!(least.filter().is_empty() && least.group.is_none());
+    }
+
+    #[test]
+    fn bad_values_of_netsync_are_named_in_one_line() {
+        for (from, to, expected) in [
+            ("socket", "", "missing field `socket`"),
+            ("socket", "socket = \"\"", "netsync.socket"),
+            ("mode", "mode = \"0999\"", "octal permissions"),
+            ("mode", "mode = 660", "expected a string"),
+            ("exit_delay", "exit_delay = \"2s\"", "netsync.exit_delay"),
+            ("idle = \"100us", "idle = \"0us\"", "netsync.idle: got 0"),
+            ("flows", "flows = 1000", "got 1000, expected a power of two from 1 to"),
+            ("ring", "ring = 2", "got 2, expected a power of two from 4 to"),
+            ("prefix", "prefix = \"10.1.0.0/40\"", "from 0 to 32"),
+            ("port = 5432", "port = 70000", "u16"),
+            ("end", "end = \"near\"", "near"),
+            ("end", "ends = \"local\"", "unknown field `ends`"),
+            ("port = 5432", "[[netsync.track]]", "neither prefix nor port"),
+        ] {
+            let error = parse(&with(&with_netsync(), from, to)).unwrap_err();
+            assert!(error.contains(expected), "{to}: {error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
     }
 
     #[test]

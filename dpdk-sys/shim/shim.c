@@ -107,6 +107,14 @@ int shim_link_up(uint16_t port)
 	return result < 0 ? result : link.link_status == RTE_ETH_LINK_UP;
 }
 
+uint32_t shim_link_speed(uint16_t port)
+{
+	struct rte_eth_link link = { 0 };
+	int result = rte_eth_link_get_nowait(port, &link);
+
+	return result < 0 || link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
+}
+
 unsigned int shim_ring_drain(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count)
 {
 	return rte_ring_dequeue_burst(ring, (void **)mbufs, count, NULL);

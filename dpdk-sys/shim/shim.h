@@ -72,6 +72,7 @@ uint16_t shim_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, u
 uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 int shim_tx_descriptor_status(uint16_t port, uint16_t queue, uint16_t offset);
 int shim_link_up(uint16_t port); /* 1 up, 0 down, negative: not known */
+uint32_t shim_link_speed(uint16_t port); /* in Mb/s, 0: not known */
 
 /* rings */
 unsigned int shim_ring_drain(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count);

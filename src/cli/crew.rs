@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::netsync::{Netsync, levels};
 use super::service::{Station, open_port, print_counters, print_port};
 use crate::config::workers::Server;
-use crate::config::{Config, Split};
+use crate::config::{Config, NetsyncSection, Split};
 use crate::control::counters::{DispatchCounters, ProtectCounters, RecoverCounters};
 use crate::dpdk::{Device, Eal, Mempool, Port, PortError, RxQueue, TxQueue, joined};
+use crate::gateway::flows::{Acks, Exit, Publisher, PublisherConfig};
 use crate::gateway::{Blueprint, Dispatch, Gather, Protect, Queues, Recover, Room, Spread};
 
 /// How many packets may be on their way from one worker to another: enough for a core that rests.
@@ -112,6 +114,40 @@ impl Crew {
             Coder { counters: room.counters(), room, worker }
         });
         Ok(Crew { protect: protect.collect(), recover: recover.collect(), lan, wan })
+    }
+
+    /// Has storage processes told, from the first turn on. `clock` is the segment's time at the rooms'
+    /// time 0, or a little later.
+    pub(super) fn tell(
+        &mut self,
+        section: &NetsyncSection,
+        blueprint: &Blueprint,
+        clock: u64,
+    ) -> Result<Netsync, Box<dyn std::error::Error>> {
+        let counters = self.protect.iter().map(|coder| Arc::clone(&coder.counters)).collect();
+        let (netsync, writers) = Netsync::start(section, blueprint, &self.wan.port, counters)?;
+        let handed = self.wan.gather.as_ref().map(Gather::handed);
+        for (n, (coder, writer)) in self.protect.iter_mut().zip(writers.protect).enumerate() {
+            let config = PublisherConfig {
+                filter: section.filter(),
+                flows: section.flows,
+                levels: levels(blueprint),
+                span: blueprint.span(),
+                exit: Exit {
+                    handed: handed.and_then(|handed| handed.get(n)).cloned(),
+                    drain: Arc::clone(netsync.drain()),
+                    delay: section.exit_delay,
+                },
+                idle: section.idle,
+                clock,
+                told: Arc::clone(netsync.told()),
+            };
+            coder.room.tell(Publisher::new(config, writer));
+        }
+        for (coder, writer) in self.recover.iter_mut().zip(writers.recover) {
+            coder.room.read_acks(Acks::new(section.filter(), writer));
+        }
+        Ok(netsync)
     }
 
     /// The ports, and each worker with its rooms: those that receive for others first, those that send for others

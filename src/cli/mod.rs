@@ -13,6 +13,7 @@ mod compare;
 mod crew;
 mod lab;
 mod link;
+mod netsync;
 mod plan;
 mod run;
 mod service;

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use ::netsync::now_ns;
 use clap::Args;
 
 use super::Outcome;
 use super::crew::Crew;
-use super::service::{Service, quietly};
+use super::service::{Service, Watch, quietly};
 use crate::config::Config;
 use crate::dpdk::{Eal, EalConfig};
 use crate::gateway::Blueprint;
@@ -39,8 +40,17 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let eal = quietly(|| Eal::init(&eal_config))?;
     describe(&config, &blueprint, &eal);
     let mut crew = Crew::new(&eal, &config, &split, &blueprint, epoch())?;
+    let start = Instant::now();
+    let mut netsync = match &config.netsync {
+        Some(section) => Some(crew.tell(section, &blueprint, now_ns())?),
+        None => None,
+    };
     let (ports, stations) = crew.stations(&config);
-    service.serve(&eal, &ports, config.gateway.idle, stations)?;
+    let watch: &mut dyn Watch = match &mut netsync {
+        Some(netsync) => netsync,
+        None => &mut (),
+    };
+    service.serve(&eal, &ports, config.gateway.idle, stations, start, watch)?;
     crew.print()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -16,10 +16,32 @@ use crate::dpdk::{Device, Eal, Mempool, Port, PortConfig, PortError};
 use crate::gateway::worker::Order;
 use crate::gateway::{Idle, Room, Worker};
 
-/// How often the main thread looks for signals and for workers that ended by themselves.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often the main thread looks for signals and for workers that ended by themselves, and says that
+/// it lives.
+const LOOK: Duration = Duration::from_millis(10);
 /// How often it looks at the ports' links.
 const LINK_LOOK: Duration = Duration::from_millis(200);
+
+/// What the main thread does for somebody else, each time that it looks.
+pub(super) trait Watch {
+    /// Every [`LOOK`].
+    fn look(&mut self);
+
+    /// Every [`LINK_LOOK`], with the ports.
+    fn look_at_ports(&mut self, ports: &[&Port]);
+
+    /// The workers are about to be told to stop.
+    fn stopping(&mut self);
+}
+
+/// Nobody.
+impl Watch for () {
+    fn look(&mut self) {}
+
+    fn look_at_ports(&mut self, _ports: &[&Port]) {}
+
+    fn stopping(&mut self) {}
+}
 
 /// The rooms of one worker.
 pub(super) struct Station<'a> {
@@ -40,15 +62,16 @@ impl Service {
         Ok(Service { signals: Signals::new([SIGINT, SIGTERM])? })
     }
 
-    /// Runs the workers until a signal comes. When this returns, they have flushed and ended.
+    /// Runs the workers, whose time began at `start`, until a signal comes. When this returns, they have flushed and ended.
     pub(super) fn serve(
         mut self,
         eal: &Eal,
         ports: &[&Port],
         idle: Idle,
         stations: Vec<Station<'_>>,
+        start: Instant,
+        watch: &mut dyn Watch,
     ) -> Result<(), Box<dyn Error>> {
-        let start = Instant::now();
         let (ready_in, ready) = channel::bounded(stations.len());
         let owing = Arc::new(AtomicUsize::new(stations.len()));
         thread::scope(|scope| {
@@ -66,8 +89,9 @@ impl Service {
             drop(ready_in);
             let outcome = all_ready(&ready, threads.len()).and_then(|()| {
                 log::info!("running; SIGINT or SIGTERM ends it");
-                self.wait(ports, &threads)
+                self.wait(ports, &threads, watch)
             });
+            watch.stopping();
             stop(&orders);
             for thread in threads {
                 if thread.join().is_err() {
@@ -83,6 +107,7 @@ impl Service {
         &mut self,
         ports: &[&Port],
         threads: &[ScopedJoinHandle<'_, ()>],
+        watch: &mut dyn Watch,
     ) -> Result<(), Box<dyn Error>> {
         let mut links: Vec<(&Port, bool)> = ports.iter().map(|&port| (port, false)).collect();
         let mut looked = None::<Instant>;
@@ -90,7 +115,9 @@ impl Service {
             if looked.is_none_or(|looked| looked.elapsed() >= LINK_LOOK) {
                 looked = Some(Instant::now());
                 links.iter_mut().for_each(look_at_link);
+                watch.look_at_ports(ports);
             }
+            watch.look();
             if let Some(signal) = self.signals.pending().next() {
                 log::info!("stopping on {}", if signal == SIGINT { "SIGINT" } else { "SIGTERM" });
                 return Ok(());

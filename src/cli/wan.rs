@@ -1,6 +1,7 @@
 //! `maelstrom wan`: an emulated WAN between two ports, in real time.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Args;
 
@@ -91,7 +92,7 @@ pub(super) fn run(arguments: &WanArguments) -> Outcome {
     }
     let idle = if arguments.spin { Idle::Spin } else { Idle::Rest };
     let station = Station { core: arguments.core, rooms: vec![&mut wan] };
-    service.serve(&eal, &[&west, &east], idle, vec![station])?;
+    service.serve(&eal, &[&west, &east], idle, vec![station], Instant::now(), &mut ())?;
     for (heading, direction) in
         [("eastward", Direction::Eastward), ("westward", Direction::Westward)]
     {

@@ -84,6 +84,12 @@ counters! {
         no_headroom,
         /// Repair packets not sent: no buffer was free.
         repair_no_mbuf,
+        /// Packets that went without a layer's repair: there was no memory for their group.
+        repair_shed,
+        /// Repair packets that storage processes are not told of: too many were on their way out.
+        repair_untold,
+        /// Tracked flows that had to leave for others.
+        flows_evicted,
     }
 }
 

@@ -139,6 +139,24 @@ impl Port {
         unsafe { dpdk_sys::shim_link_up(self.0.id) == 1 }
     }
 
+    /// How long the transmit rings take at worst, in nanoseconds, until a packet that they have taken
+    /// is gone: all of them full of frames of `frame` bytes, at the link's present speed, or at 1 Gb/s while
+    /// that is not known. 0 for a virtual port, which has no ring of its own: what it has taken, somebody else
+    /// has.
+    pub fn drain_ns(&self, frame: usize) -> u64 {
+        // Preamble, FCS, gap.
+        const FRAMING: u64 = 24;
+        if self.0.is_virtual {
+            return 0;
+        }
+        let _control = self.0.eal.state();
+        // SAFETY: the port is open.
+        let mbps = u64::from(unsafe { dpdk_sys::shim_link_speed(self.0.id) });
+        let mbps = if mbps == 0 { 1000 } else { mbps };
+        let packets = u64::from(self.0.tx_descriptors) * u64::from(self.tx_queues());
+        packets * (frame as u64 + FRAMING) * 8 * 1000 / mbps
+    }
+
     /// The driver's counters; zeros where it has none. May cost a register read each.
     pub fn stats(&self) -> PortStats {
         // SAFETY: all zeros are counters.

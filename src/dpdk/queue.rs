@@ -50,6 +50,8 @@ pub struct TxQueue {
     port: Arc<Inner>,
     id: u16,
     index: u16,
+    /// Whether the driver knows of single descriptors; asked once.
+    tells: bool,
 }
 
 /// What the driver says about a transmit descriptor.
@@ -65,7 +67,9 @@ pub enum DescriptorStatus {
 
 impl TxQueue {
     pub(super) fn new(port: Arc<Inner>, id: u16, index: u16) -> TxQueue {
-        TxQueue { port, id, index }
+        let mut queue = TxQueue { port, id, index, tells: false };
+        queue.tells = queue.descriptor_status(0).is_some();
+        queue
     }
 
     /// Sends from the front; removes what the driver took, leaves the rest in order. Returns
@@ -99,6 +103,28 @@ impl TxQueue {
             Ok(_) => Some(DescriptorStatus::Unavailable),
             Err(_) => None,
         }
+    }
+
+    /// Whether the packet that was taken so many packets before the last one is gone: its descriptor is
+    /// done. `None` where the driver cannot tell.
+    #[inline]
+    pub fn is_sent(&mut self, behind: u64) -> Option<bool> {
+        if !self.tells {
+            return None;
+        }
+        // Each packet has a descriptor or more, so it is no nearer to the next one to be used than
+        // this; what is further away than the ring is long has been overwritten.
+        let back = behind.saturating_add(1);
+        let ring = u64::from(self.descriptors());
+        if back > ring {
+            return Some(true);
+        }
+        self.descriptor_status((ring - back) as u16).map(|status| status == DescriptorStatus::Done)
+    }
+
+    /// Whether the driver can tell of a packet that it is gone.
+    pub fn tells_when_sent(&self) -> bool {
+        self.tells
     }
 
     /// Descriptors in this queue's ring, as clamped to what the driver takes.

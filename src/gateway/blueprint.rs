@@ -254,6 +254,16 @@ impl Blueprint {
         }
     }
 
+    /// The largest span of the codes in use, in packets.
+    pub fn span(&self) -> u64 {
+        self.longest_code().span()
+    }
+
+    /// The longest packet that leaves through the WAN port, in bytes.
+    pub fn longest_packet(&self) -> usize {
+        usize::from(self.wan_port_mtu()) + OUTER_LEN + TAGS
+    }
+
     /// The one with the largest span, which need not be that for dense traffic.
     fn longest_code(&self) -> &Code {
         let sparse = self.sparse.as_ref().filter(|sparse| sparse.span() > self.code.span());

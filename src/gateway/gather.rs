@@ -8,8 +8,11 @@
 //! * **Must not:** drop, or change the order of what one worker sends. While the port is full it takes
 //!   nothing, so that the workers' queues fill and they hold back too.
 
+use std::sync::Arc;
+
 use super::io::{Queues, Receive, Transmit};
 use super::worker::Room;
+use crate::control::counters::Counter;
 use crate::dpdk::mbuf::Burst;
 
 /// The room. See the module's head.
@@ -19,18 +22,37 @@ pub struct Gather<R, T> {
     turns: usize,
     port: T,
     burst: Burst,
+    /// How many packets of each source the port has taken. Each worker looks at its own.
+    handed: Vec<Arc<Counter>>,
 }
 
 impl<R: Receive, T: Transmit> Gather<R, T> {
     /// From `sources`, of which there is one at least, to `port`.
     pub fn new(sources: Vec<R>, port: T) -> Gather<R, T> {
-        Gather { turns: sources.len(), sources: Queues::new(sources), port, burst: Burst::new() }
+        let handed = sources.iter().map(|_| Arc::default()).collect();
+        Gather {
+            turns: sources.len(),
+            sources: Queues::new(sources),
+            port,
+            burst: Burst::new(),
+            handed,
+        }
+    }
+
+    /// How many packets of each source the port has taken, to be read from anywhere.
+    pub fn handed(&self) -> &[Arc<Counter>] {
+        &self.handed
     }
 
     /// Sends what the port has not yet taken. False if some of it is left.
     fn send(&mut self, now: u64) -> bool {
-        if !self.burst.is_empty() {
+        let before = self.burst.len();
+        if before > 0 {
             self.port.transmit(now, &mut self.burst);
+            // All of a burst is of one source.
+            if let Some(handed) = self.handed.get(self.sources.last()) {
+                handed.add((before - self.burst.len()) as u64);
+            }
         }
         self.burst.is_empty()
     }

@@ -13,6 +13,13 @@ pub trait Receive: Send {
 pub trait Transmit: Send {
     /// Sends from the front of `burst` and removes what was taken; the rest stays in order.
     fn transmit(&mut self, now: u64, burst: &mut Burst);
+
+    /// Whether the packet that was taken so many packets before the last is gone, for good: its
+    /// descriptor is done. None where nobody can tell.
+    #[inline]
+    fn is_done(&mut self, _behind: u64) -> Option<bool> {
+        None
+    }
 }
 
 impl Receive for RxQueue {
@@ -27,18 +34,29 @@ impl Transmit for TxQueue {
     fn transmit(&mut self, _now: u64, burst: &mut Burst) {
         self.burst(burst);
     }
+
+    #[inline]
+    fn is_done(&mut self, behind: u64) -> Option<bool> {
+        self.is_sent(behind)
+    }
 }
 
 /// Several queues as one, received from in turn. Each keeps its own order.
 pub struct Queues<R> {
     queues: Vec<R>,
     next: usize,
+    last: usize,
 }
 
 impl<R: Receive> Queues<R> {
     /// Of one queue or more.
     pub fn new(queues: Vec<R>) -> Queues<R> {
-        Queues { queues, next: 0 }
+        Queues { queues, next: 0, last: 0 }
+    }
+
+    /// Which queue was received from last.
+    pub fn last(&self) -> usize {
+        self.last
     }
 }
 
@@ -50,6 +68,7 @@ impl<R: Receive> Receive for Queues<R> {
             if let Some(queue) = self.queues.get_mut(self.next) {
                 queue.receive(now, burst);
             }
+            self.last = self.next;
             self.next = if self.next + 1 < self.queues.len() { self.next + 1 } else { 0 };
             if !burst.is_empty() {
                 return;
@@ -91,12 +110,14 @@ pub(super) fn fetched(
 pub struct Outbox<T> {
     port: T,
     burst: Burst,
+    /// How many frames were ever appended.
+    pushed: u64,
 }
 
 impl<T: Transmit> Outbox<T> {
     /// An empty one before `port`.
     pub fn new(port: T) -> Outbox<T> {
-        Outbox { port, burst: Burst::new() }
+        Outbox { port, burst: Burst::new(), pushed: 0 }
     }
 
     /// What it sends through.
@@ -112,6 +133,16 @@ impl<T: Transmit> Outbox<T> {
     /// How many frames wait.
     pub fn len(&self) -> usize {
         self.burst.len()
+    }
+
+    /// How many frames were ever appended.
+    pub fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// How many of those the port has taken, as long as none was dropped.
+    pub fn taken(&self) -> u64 {
+        self.pushed - self.burst.len() as u64
     }
 
     /// Drops what waits; says how many frames that were.
@@ -142,6 +173,8 @@ impl<T: Transmit> Outbox<T> {
     /// the port does not take any.
     #[inline]
     pub fn push(&mut self, now: u64, mbuf: Mbuf) -> bool {
-        self.has_room(now) && self.burst.try_push(mbuf).is_ok()
+        let pushed = self.has_room(now) && self.burst.try_push(mbuf).is_ok();
+        self.pushed += u64::from(pushed);
+        pushed
     }
 }

@@ -18,6 +18,7 @@
 
 pub mod blueprint;
 pub mod dispatch;
+pub mod flows;
 pub mod gather;
 pub mod inbound;
 pub mod io;

@@ -1,8 +1,8 @@
 //! LAN → WAN: every frame is stamped and sent at once, its repairs follow.
 //!
-//! * **Does:** classify, stamp, send, encode, send the repairs that are due.
+//! * **Does:** classify, stamp, send, encode, send the repairs that are due, publish what has left.
 //! * **Fed by:** a LAN receive queue.
-//! * **Feeds:** a WAN transmit queue.
+//! * **Feeds:** a WAN transmit queue; storage processes, if [`super::flows`] is in use.
 //! * **Runs on:** one worker; it owns its channel.
 //! * **Must not:** let a source packet wait for coding, or touch one after it was sent.
 
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use zerocopy::IntoBytes;
 
+use super::flows::Publisher;
 use super::io::{Outbox, Receive, Transmit, fetched};
 use super::settings::{LinkLocal, Outer, Oversize};
 use super::worker::Room;
@@ -66,6 +67,8 @@ pub struct Protect<L, W> {
     /// Empty packets for repairs.
     spare: Burst,
     counters: Arc<ProtectCounters>,
+    /// Who tells storage processes, if anyone does.
+    publisher: Option<Box<Publisher>>,
 }
 
 /// A frame that has been sent, or soon will be, and is yet to be encoded.
@@ -109,7 +112,18 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             copies: Box::new([[0; SHORT]; BURST]),
             spare: Burst::new(),
             counters: Arc::default(),
+            publisher: None,
         }
+    }
+
+    /// Has storage processes told of what leaves, from now on: to be called before the first turn.
+    pub fn tell(&mut self, publisher: Publisher) {
+        self.publisher = Some(Box::new(publisher));
+    }
+
+    /// Who tells storage processes.
+    pub fn publisher(&self) -> Option<&Publisher> {
+        self.publisher.as_deref()
     }
 
     /// Its counters, to be read from anywhere.
@@ -119,7 +133,8 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
 
     /// When [`Room::poll`] next has something to do if no frame comes.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.encoder.next_deadline()
+        let leaving = self.publisher.as_ref().and_then(|publisher| publisher.next_deadline());
+        [self.encoder.next_deadline(), leaving].into_iter().flatten().min()
     }
 
     /// Where frames come from.
@@ -157,10 +172,11 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     }
 
     /// Puts the headers in front of a frame, and remembers the frame for the encoder.
-    fn stamp(&mut self, mut mbuf: Mbuf) -> Option<Mbuf> {
+    fn stamp(&mut self, now: u64, mut mbuf: Mbuf) -> Option<Mbuf> {
         let nth = self.stamped.len();
         let seq = self.encoder.next_seq() + nth as u64;
         let frame = mbuf.data();
+        let tracked = self.publisher.as_ref().and_then(|publisher| publisher.look(frame));
         let length = frame.len();
         let check = self.source_key.map_or(0, |key| key.check(seq, frame));
         let copied = length <= SHORT;
@@ -182,6 +198,9 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         };
         headers[..OUTER_LEN].copy_from_slice(self.config.outer.ether.as_bytes());
         headers[OUTER_LEN..].copy_from_slice(&shim.emit());
+        if let Some(publisher) = &mut self.publisher {
+            publisher.stamped(now, seq, tracked.as_ref());
+        }
         self.checks.push(check);
         self.stamped.push(match copied {
             true => Stamped::Copied(length as u8),
@@ -205,7 +224,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 mbuf
             }
             Class::Protect => {
-                let Some(packet) = self.stamp(mbuf) else { return };
+                let Some(packet) = self.stamp(now, mbuf) else { return };
                 tally.sources += 1;
                 tally.source_bytes += len;
                 packet
@@ -217,6 +236,15 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
 
     /// Gives the encoder the frames of this burst, which have been sent.
     fn encode(&mut self, now: u64) {
+        if let Some(publisher) = &mut self.publisher
+            && !self.stamped.is_empty()
+        {
+            let next = self.encoder.next_seq() + self.stamped.len() as u64;
+            publisher.sources(self.wan.pushed(), next);
+            if let Some(idle) = publisher.take_hurry() {
+                self.encoder.hurry(idle);
+            }
+        }
         let mut frames = ArrayVec::<&[u8], BURST>::new();
         for (stamped, copy) in self.stamped.iter().zip(self.copies.iter()) {
             frames.push(match stamped {
@@ -253,9 +281,27 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             self.counters.repair_sent.add(1);
             self.counters.repair_sent_bytes.add(len);
             self.counters.repair_flushed.add(u64::from(repair.flushed));
+            // It is the next one: there is room.
+            if let Some(publisher) = &mut self.publisher {
+                publisher.repair(self.wan.pushed() + 1, &repair);
+            }
             self.wan.push(now, packet);
         }
         self.wan.send(now);
+    }
+
+    /// Tells what has left.
+    #[inline]
+    fn publish(&mut self, now: u64) {
+        let Protect { publisher, wan, encoder, counters, .. } = self;
+        counters.repair_shed.set(encoder.shed());
+        if let Some(publisher) = publisher {
+            let taken = wan.taken();
+            publisher.turn(now, taken, |behind| wan.port_mut().is_done(behind));
+            let [evicted, untold] = publisher.losses();
+            counters.flows_evicted.set(evicted);
+            counters.repair_untold.set(untold);
+        }
     }
 }
 
@@ -280,6 +326,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.wan.send(now);
         self.send_repairs(now);
         if !self.wan.is_empty() {
+            self.publish(now);
             return 0;
         }
         self.lan.receive(now, &mut self.received);
@@ -296,6 +343,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.counters.bypassed.add(tally.bypassed);
         self.encode(now);
         self.send_repairs(now);
+        self.publish(now);
         count
     }
 
@@ -303,6 +351,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.wan.send(now);
         self.encoder.flush();
         self.send_repairs(now);
+        self.publish(now);
         self.wan.is_empty()
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
+use super::flows::Acks;
 use super::inbound::{Inbound, Verdict};
 use super::io::{Outbox, Receive, Transmit, fetched};
 use super::settings::Oversize;
@@ -90,6 +91,8 @@ struct Delivery<L, O> {
     observer: O,
     counters: Arc<RecoverCounters>,
     tally: Tally,
+    /// Who reads acknowledgements, if anyone does.
+    acks: Option<Box<Acks>>,
 }
 
 /// What a burst adds to the counters.
@@ -115,6 +118,9 @@ impl<L: Transmit, O: Observer> Delivery<L, O> {
     fn deliver(&mut self, now: u64, frame: Mbuf, origin: Origin, seq: u64) {
         let counters = &self.counters;
         let len = frame.len() as u64;
+        if let Some(acks) = &mut self.acks {
+            acks.look(frame.data());
+        }
         if !self.lan.push(now, frame) {
             counters.lan_full.add(1);
             return;
@@ -164,6 +170,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 observer,
                 counters,
                 tally: Tally::default(),
+                acks: None,
             },
             decoder: Decoder::new(&config.decoder),
             inbound: Inbound::default(),
@@ -180,6 +187,11 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     /// Its counters, to be read from anywhere.
     pub fn counters(&self) -> Arc<RecoverCounters> {
         Arc::clone(&self.out.counters)
+    }
+
+    /// Has acknowledgements read in what is delivered, from now on.
+    pub fn read_acks(&mut self, acks: Acks) {
+        self.out.acks = Some(Box::new(acks));
     }
 
     /// Who is told of deliveries.

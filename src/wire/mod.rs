@@ -12,6 +12,7 @@ pub mod flow;
 pub mod outer;
 pub mod repair;
 pub mod shim;
+pub mod tcp;
 
 pub use outer::{Ether, OUTER_LEN};
 pub use repair::RepairHeader;

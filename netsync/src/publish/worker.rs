@@ -162,6 +162,13 @@ impl WorkerWriter {
         }
     }
 
+    /// How far the far end has acknowledged, as the rooms that read acknowledgements say; none before
+    /// they have said anything of this flow.
+    #[inline]
+    pub fn acked(&self, slot: Slot) -> Option<u64> {
+        self.live(slot)?.acked(slot.generation)
+    }
+
     /// Says that the flow has ended. Its entry stays until another flow needs it.
     pub fn close(&mut self, slot: Slot, how: Closed) {
         let Some(entry) = self.live(slot) else { return };

@@ -1,0 +1,143 @@
+//! What `maelstrom run` does for network-sync, beside what its rooms do: the segment and its socket, the
+//! heartbeat, the gateway's state.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use netsync::{AckWriter, Control, Segment, SegmentConfig, Server, State, WorkerWriter, now_ns};
+
+use super::service::Watch;
+use crate::config::NetsyncSection;
+use crate::control::counters::{Counter, ProtectCounters};
+use crate::dpdk::Port;
+use crate::gateway::Blueprint;
+use crate::gateway::flows::{Told, bounds};
+
+/// How long the gateway stays degraded after the last repair that was shed.
+const DEGRADED: Duration = Duration::from_secs(1);
+
+/// What the main thread has of it. Dropped, readers are told that the gateway is gone.
+pub(super) struct Netsync {
+    control: Control,
+    _server: Server,
+    told: Arc<Told>,
+    /// How long the WAN port takes to drain, for the rooms that protect.
+    drain: Arc<Counter>,
+    /// The longest packet that it sends.
+    longest: usize,
+    rooms: Vec<Arc<ProtectCounters>>,
+    state: State,
+    shed: u64,
+    shed_last: Option<Instant>,
+}
+
+/// What the rooms get of it, one each.
+pub(super) struct Writers {
+    pub(super) protect: Vec<WorkerWriter>,
+    pub(super) recover: Vec<AckWriter>,
+}
+
+impl Netsync {
+    /// Makes the segment, puts the code in force and lets readers connect.
+    pub(super) fn start(
+        section: &NetsyncSection,
+        blueprint: &Blueprint,
+        wan: &Port,
+        rooms: Vec<Arc<ProtectCounters>>,
+    ) -> Result<(Netsync, Writers), Box<dyn Error>> {
+        let workers = [blueprint.channels_out, blueprint.channels_in].map(usize::from);
+        let mut config = SegmentConfig::new(workers[0], workers[1]);
+        (config.geometry.flows, config.geometry.ring) = (section.flows, section.ring);
+        let Segment { file, mut control, workers: protect, acks: recover } =
+            Segment::create(&config)?;
+        let (code, sparse) = (&blueprint.code, blueprint.sparse.as_ref());
+        let told = Arc::new(Told::default());
+        let levels = levels(blueprint);
+        told.code(control.publish_code(&code.to_string(), levels, &bounds(code, sparse)));
+        let server = Server::start(&section.server(), file)?;
+        log::info!(
+            "netsync on {}: levels 1 to {levels}, tracked flows up to {} for each worker",
+            section.socket.display(),
+            section.flows,
+        );
+        if section.tracks.is_empty() {
+            log::warn!("netsync tracks no flow: there is no [[netsync.track]]");
+        }
+        let mut netsync = Netsync {
+            control,
+            _server: server,
+            told,
+            drain: Arc::default(),
+            longest: blueprint.longest_packet(),
+            rooms,
+            state: State::PROTECTED,
+            shed: 0,
+            shed_last: None,
+        };
+        netsync.measure_drain(wan);
+        Ok((netsync, Writers { protect, recover }))
+    }
+
+    pub(super) fn told(&self) -> &Arc<Told> {
+        &self.told
+    }
+
+    pub(super) fn drain(&self) -> &Arc<Counter> {
+        &self.drain
+    }
+
+    fn measure_drain(&mut self, wan: &Port) {
+        let drain = wan.drain_ns(self.longest);
+        if drain != self.drain.get() {
+            log::info!(
+                "netsync: packets count as gone {} us after port {} has taken them",
+                drain / 1000,
+                wan.name()
+            );
+            self.drain.set(drain);
+        }
+    }
+
+    /// Says which state the gateway is in, if it is another than before.
+    fn enter(&mut self, state: State) {
+        if state == self.state {
+            return;
+        }
+        self.control.set_state(state, now_ns());
+        self.told.state(state);
+        log::info!("netsync: {state}");
+        self.state = state;
+    }
+}
+
+/// How many levels readers may ask for: one for each layer, as far as there are words for them.
+pub(super) fn levels(blueprint: &Blueprint) -> usize {
+    blueprint.code.layers().len()
+}
+
+impl Watch for Netsync {
+    fn look(&mut self) {
+        self.control.heartbeat(now_ns());
+        let lost = |room: &Arc<ProtectCounters>| {
+            room.repair_shed.get() + room.repair_no_mbuf.get() + room.repair_untold.get()
+        };
+        let shed = self.rooms.iter().map(lost).sum();
+        if shed != self.shed {
+            (self.shed, self.shed_last) = (shed, Some(Instant::now()));
+        }
+        let degraded = self.shed_last.is_some_and(|last| last.elapsed() < DEGRADED);
+        self.enter(if degraded { State::DEGRADED } else { State::PROTECTED });
+    }
+
+    fn look_at_ports(&mut self, ports: &[&Port]) {
+        // The WAN port is the last.
+        if let Some(wan) = ports.last() {
+            self.measure_drain(wan);
+        }
+    }
+
+    fn stopping(&mut self) {
+        self.enter(self.state | State::STOPPING);
+    }
+}

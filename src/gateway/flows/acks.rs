@@ -1,0 +1,36 @@
+//! What a room that recovers sees of tracked flows: the far TCP's acknowledgements.
+
+use netsync::AckWriter;
+
+use super::filter::Filter;
+use crate::wire::tcp::{Flag, Segment};
+
+/// Reads acknowledgements out of frames on their way to the LAN.
+pub struct Acks {
+    filter: Filter,
+    writer: AckWriter,
+}
+
+impl Acks {
+    /// Of the flows that pass `filter`.
+    pub fn new(filter: Filter, writer: AckWriter) -> Acks {
+        Acks { filter, writer }
+    }
+
+    /// Looks at a frame, before it goes out on the LAN: readers rely upon being told before their
+    /// kernel is.
+    #[inline]
+    pub fn look(&mut self, frame: &[u8]) {
+        if self.filter.is_empty() {
+            return;
+        }
+        let Some(segment) = Segment::parse(frame).filter(|segment| segment.has(Flag::Ack)) else {
+            return;
+        };
+        if let Some(key) = self.filter.inbound(&segment)
+            && let Some(place) = self.writer.find(&key)
+        {
+            self.writer.acknowledge(&place, segment.ack);
+        }
+    }
+}
