@@ -65,3 +65,8 @@ pub use subscribe::{
     ConnectError, Event, Flow, FlowError, FlowStatus, Flows, Notices, Outcome, Pending, Reached,
     Status, Subscriber, Target, Wait, WaitError, WaitMode, poll_many, wait_any,
 };
+
+/// Compiles what docs/NETSYNC.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/NETSYNC.md")]
+pub struct Shown;
