@@ -1,18 +1,22 @@
 # `make demo` shows the product on a capture; `make test` is what every change must pass. Both
 # install what they need from Debian, saying so first. Nothing here needs root or hugepages.
 
-.PHONY: help setup demo bench test lint unit fuzz plots
+.PHONY: help setup demo bench test lint unit fuzz plots netsync install-netsync
 .DEFAULT_GOAL := help
 
 CARGO := cargo
 SECONDS := 60
 TARGETS :=
+PREFIX := /usr/local
+DESTDIR :=
+BUILT := $(or $(CARGO_TARGET_DIR),target)/release
 
 help:
 	@echo "make demo   play a real capture through a pair of gateways and a lossy WAN (a minute or two)"
 	@echo "make bench  measure what one core of this machine does; rewrites perf/RESULTS.md (five minutes)"
 	@echo "make test   formatting, lints, all tests, and the demo's assertions (about ten minutes)"
 	@echo "make plots  draw what redundancy buys, overhead against residual: docs/frontier.svg (two minutes)"
+	@echo "make install-netsync  the C library of storage processes, below PREFIX=/usr/local (no DPDK needed)"
 	@echo "make fuzz   every parser and the code against inputs without end: SECONDS=600 for each target,"
 	@echo "            TARGETS='stream hostile' for some of them"
 
@@ -50,3 +54,11 @@ unit: setup
 # What fails is saved where `make test` replays it. The bounded run is part of `make test`.
 fuzz: setup
 	@scripts/fuzz $(SECONDS) $(TARGETS)
+
+# For storage processes in C; needs a Rust toolchain and no DPDK.
+netsync:
+	$(CARGO) build --release --package netsync-capi
+	@echo "built: $(BUILT)/libnetsync.a and .so, for netsync/include/netsync.h"
+
+install-netsync: netsync
+	@scripts/install-netsync $(BUILT) $(PREFIX) $(DESTDIR)

@@ -40,6 +40,8 @@ pub(crate) struct Sample {
     pub(crate) in_flight: u64,
     pub(crate) class_to: [u64; CLASSES],
     pub(crate) reset: bool,
+    /// By FIN or RST.
+    pub(crate) ended: bool,
 }
 
 /// Three lines, and one for each ack writer.
@@ -175,7 +177,8 @@ impl<'a> Entry<'a> {
         }
         sample.sent = self.sent().observe();
         sample.in_flight = self.in_flight().get();
-        sample.reset = self.flags().get() & RST != 0;
+        let flags = self.flags().get();
+        (sample.reset, sample.ended) = (flags & RST != 0, flags & (FIN | RST) != 0);
         self.generation().is_still(generation).then_some(sample)
     }
 

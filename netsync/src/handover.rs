@@ -30,6 +30,7 @@ use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
     SocketFlags, SocketType, accept_with, bind, listen, sendmsg, socket_with,
 };
+use rustix::pipe::{PipeFlags, pipe_with};
 use thiserror::Error;
 
 use crate::groups;
@@ -134,7 +135,9 @@ impl Server {
         let mode = fs::Permissions::from_mode(config.mode);
         fs::set_permissions(path, mode).map_err(failed("set the socket's mode"))?;
         listen(&socket, 128).map_err(|e| failed("listen")(e.into()))?;
-        let (stopped, stop) = rustix::pipe::pipe().map_err(|e| failed("make a pipe")(e.into()))?;
+        // A process started meanwhile must not keep our end of the pipe open.
+        let (stopped, stop) =
+            pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed("make a pipe")(e.into()))?;
         let thread = thread::Builder::new().name("netsync".into());
         let thread = thread
             .spawn(move || serve(&socket, &segment, &stopped))

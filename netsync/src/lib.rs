@@ -62,6 +62,11 @@ pub use handover::{Group, Server, ServerConfig, ServerError};
 pub use publish::{CreateError, Segment, SegmentConfig};
 #[cfg(not(feature = "loom"))]
 pub use subscribe::{
-    ConnectError, Event, Flow, FlowError, Notices, Outcome, Pending, Reached, Subscriber, Target,
-    Wait, WaitError, WaitMode, poll_many, wait_any,
+    ConnectError, Event, Flow, FlowError, FlowStatus, Flows, Notices, Outcome, Pending, Reached,
+    Status, Subscriber, Target, Wait, WaitError, WaitMode, poll_many, wait_any,
 };
+
+/// Compiles what docs/NETSYNC.md shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/NETSYNC.md")]
+pub struct Shown;

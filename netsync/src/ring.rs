@@ -90,6 +90,15 @@ impl RingReader {
         RingReader { place, next }
     }
 
+    /// Begins with the first that was ever published.
+    pub(crate) fn from_first(
+        memory: Arc<Memory>,
+        geometry: &Geometry,
+        worker: usize,
+    ) -> RingReader {
+        RingReader { place: Place::new(memory, geometry, worker), next: 0 }
+    }
+
     #[inline]
     pub(crate) fn read<const N: usize>(&mut self) -> Read<N> {
         let Line([lock, slots @ ..]) = self.place.line(self.next);
@@ -141,6 +150,18 @@ mod tests {
         writer.publish([2]);
         assert_eq!(reader.read(), Read::Words([2]));
         assert_eq!(reader.read::<1>(), Read::Empty);
+    }
+
+    #[test]
+    fn a_reader_may_begin_with_the_first() {
+        for (written, expected) in [(1, Read::Words([0])), (9, Read::Missed(3))] {
+            let memory = memory();
+            let mut writer = RingWriter::new(Arc::clone(&memory), &GEOMETRY, 1);
+            let mut reader = RingReader::from_first(memory, &GEOMETRY, 1);
+            assert_eq!(reader.read::<1>(), Read::Empty);
+            (0..written).for_each(|i| writer.publish([i]));
+            assert_eq!(reader.read(), expected);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use netsync::layout::{MAGIC, VERSION};
 use netsync::{
     ConnectError, Event, FlowKey, Group, Notice, Reached, Segment, Server, ServerConfig,
-    ServerError, Subscriber, Target, WaitError, WaitMode, now_ns,
+    ServerError, State, Subscriber, Target, WaitError, WaitMode, now_ns,
 };
 use stand_in::{Manner, StandIn, config};
 
@@ -116,12 +116,23 @@ fn readers_notice_that_the_gateway_was_killed_and_find_the_next() {
         thread::yield_now();
     }
     assert_ne!(subscriber.epoch(), Ok(epoch));
+    // What it says before the reader looks is read all the same.
+    next.set_state(State::DEGRADED);
+    while subscriber.state() != Ok(State::DEGRADED) {
+        thread::yield_now();
+    }
     let restarted = loop {
         if let Some(Event::Restarted { epoch }) = notices.poll() {
             break epoch;
         }
     };
     assert_eq!(Ok(restarted), subscriber.epoch());
+    let said = loop {
+        if let Some(event) = notices.poll() {
+            break event;
+        }
+    };
+    assert!(matches!(said, Event::Notice(Notice::State { new: State::DEGRADED, .. })), "{said:?}");
     drop(next);
 }
 
@@ -228,6 +239,19 @@ fn a_socket_is_taken_from_the_dead_alone() {
     let error = start(Some(Group::Name("no such group".into()))).unwrap_err().to_string();
     assert!(error.contains("there is no group \"no such group\""), "{error}");
     assert!(!path.exists());
+}
+
+#[test]
+fn a_server_ends_while_a_process_that_it_has_seen_started_lives() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let segment = Segment::create(&config()).unwrap();
+    let server = stand_in::server(&path, segment.file);
+    let child = Command::new("sleep").arg(LONG.as_secs().to_string()).spawn().unwrap();
+    let before = Instant::now();
+    drop(server);
+    assert!(before.elapsed() < LONG / 2);
+    kill(child);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //!   status: 0, or 1 when frames came out that were not sent, or not so often, or no code does what is
 //!   asked, or 2 with one line on standard error for anything that was given wrongly or can't be had.
 //! * **Fed by:** the shell.
-//! * **Feeds:** `gateway` and `lab`.
+//! * **Feeds:** `gateway` and `lab`; of `netsync` the reader's side.
 //! * **Runs on:** the main thread.
 //! * **Must not:** hold any logic that a test would want to reach without a process.
 
@@ -14,6 +14,7 @@ mod crew;
 mod lab;
 mod link;
 mod netsync;
+mod notices;
 mod plan;
 mod run;
 mod service;
@@ -49,6 +50,8 @@ enum Command {
     Plan(plan::PlanArguments),
     /// Compares two captures, frame by frame
     Compare(compare::CompareArguments),
+    /// Shows what a running gateway tells storage processes, until SIGINT or SIGTERM
+    Notices(notices::NoticesArguments),
 }
 
 /// What a subcommand ends with: an exit status, or one line to say why not.
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Notices(arguments) => notices::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         // One line, whatever a file's name holds. A reader of standard error that is gone can't be
@@ -103,7 +107,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     let text = match error.kind() {
         // clap would print all of the help.
         DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand => {
-            "error: no subcommand; expected run, wan, lab or compare".to_owned()
+            "error: no subcommand; expected run, wan, lab, bench, compare or notices".to_owned()
         }
         _ => error.to_string(),
     };

@@ -67,7 +67,7 @@ fn each_bad_flag_is_named_with_what_was_got_and_what_is_expected() {
 fn what_is_missing_is_named() {
     let folder = folder();
     for (line, expected) in [
-        ("", "no subcommand; expected run, wan, lab or compare"),
+        ("", "no subcommand; expected run, wan, lab, bench, compare or notices"),
         ("paint", "unrecognized subcommand 'paint'"),
         ("--paint", "--paint"),
         ("lab --input in.pcap", "--output"),

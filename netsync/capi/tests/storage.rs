@@ -95,3 +95,42 @@ fn c_can_call_everything() {
     let program = compile("everything", dir.path(), &STATIC);
     run(Command::new(program).arg(&socket).arg(&port));
 }
+
+/// What docs/NETSYNC.md shows in C.
+#[test]
+fn the_document_s_example_compiles() {
+    let netsync = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let document = std::fs::read_to_string(netsync.join("../docs/NETSYNC.md")).unwrap();
+    let shown = document.split("```c\n").nth(1).unwrap().split("```").next().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("shown.c");
+    std::fs::write(&source, shown).unwrap();
+    run(Command::new("cc")
+        .args(["-Wall", "-Wextra", "-Werror", "-pedantic", "-std=c11", "-fsyntax-only"])
+        .arg(format!("-I{}", netsync.join("include").display()))
+        .arg(&source));
+}
+
+/// Header, libraries and pkg-config file, where a distribution's package would have them.
+#[test]
+fn what_is_installed_is_found_by_pkg_config() {
+    let netsync = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = tempfile::tempdir().unwrap();
+    let install = netsync.join("../scripts/install-netsync");
+    run(Command::new(install).arg(libraries()).arg("/opt/netsync").arg(root.path()));
+    let lib = root.path().join("opt/netsync/lib");
+    let found = run(Command::new("pkg-config")
+        .args(["--cflags", "--libs", "netsync"])
+        .env("PKG_CONFIG_PATH", lib.join("pkgconfig"))
+        .env("PKG_CONFIG_SYSROOT_DIR", root.path()));
+    let flags = String::from_utf8(found.stdout).unwrap();
+    let program = root.path().join("storage");
+    run(Command::new("cc")
+        .args(["-Wall", "-Wextra", "-Werror", "-std=c11", "-o"])
+        .arg(&program)
+        .arg(netsync.join("examples/c/storage.c"))
+        .args(flags.split_whitespace()));
+    let output = Command::new(&program).env("LD_LIBRARY_PATH", &lib).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("usage: storage SOCKET"));
+}

@@ -16,6 +16,7 @@ mod error;
 mod flow;
 mod notices;
 mod pause;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -37,6 +38,7 @@ pub use error::{ConnectError, FlowError, WaitError};
 pub use flow::Flow;
 pub use notices::{Event, Notices};
 pub use pause::WaitMode;
+pub use survey::{FlowStatus, Flows, Status};
 pub use wait::{Outcome, Reached, Target, Wait};
 
 /// How often a gateway that is gone is looked for.

@@ -29,7 +29,7 @@ pub enum Event {
     /// So many notices, exactly, were overwritten before they were read. Loss is no error: watermarks say
     /// all that the notices said.
     Missed(u64),
-    /// Another gateway has taken the place of the one before: its notices follow, from now on.
+    /// Another gateway has taken the place of the one before: its notices follow, from its first.
     Restarted {
         /// Its epoch.
         epoch: u64,
@@ -85,7 +85,10 @@ impl Notices {
             return None;
         }
         let epoch = header.epoch;
-        *self = Notices::new(self.subscriber.clone(), attachment, self.worker);
+        // None of what it has said was there to be read before.
+        let memory = Arc::clone(attachment.memory());
+        self.ring = RingReader::from_first(memory, &header.geometry, self.worker);
+        self.attachment = attachment;
         Some(Event::Restarted { epoch })
     }
 }

@@ -36,6 +36,7 @@ fn ask_everything(subscriber: &Subscriber) {
         }
     }
     let _ = (flow.sent(), flow.acked(), flow.watermark(1), flow.in_flight(), flow.is_anchored());
+    let _ = (subscriber.status(), subscriber.flows().map(Iterator::count));
     if let Ok(Some(mut notices)) = subscriber.notices(1) {
         for _ in 0..20 {
             let _ = notices.poll();

@@ -245,8 +245,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn view(levels: [u64; 8], in_flight: u64, class_to: [u64; CLASSES], acked: u64) -> View {
-        let sample =
-            Sample { acked: Some(acked), levels, sent: 1000, in_flight, class_to, reset: false };
+        let acked = Some(acked);
+        let sample = Sample { acked, levels, sent: 1000, in_flight, class_to, ..Sample::default() };
         View { sample, shift: Some(0) }
     }
 
