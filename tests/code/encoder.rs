@@ -141,7 +141,7 @@ fn assert_batches_equal(code: &Code, pause: f64, seed: u64) {
         }
         if random.hit(pause) {
             now += random.below(4_000_000);
-            senders.each_mut().map(|sender| sender.encoder.poll(now));
+            senders.iter_mut().for_each(|sender| sender.encoder.poll(now));
         }
         let [batched, single] = senders.each_mut().map(|sender| {
             let mut wire = Vec::new();
