@@ -15,5 +15,7 @@ mod limits;
 mod pace;
 #[path = "lab/replay.rs"]
 mod replay;
+#[path = "lab/told.rs"]
+mod told;
 #[path = "lab/wire.rs"]
 mod wire;

@@ -70,6 +70,10 @@ pub(super) struct LabArguments {
     memory_limit: u64,
     #[command(flatten)]
     link: LinkArguments,
+    /// A Unix socket for storage processes: all TCP flows are tracked, and a reader of our own reports
+    /// when it was told of each level
+    #[arg(long, value_name = "SOCKET")]
+    netsync: Option<PathBuf>,
     /// Where the report is written, as JSON
     #[arg(long)]
     report: Option<PathBuf>,
@@ -138,6 +142,7 @@ impl LabArguments {
             input: self.input.clone(),
             output: self.output.clone(),
             wan_pcap: self.wan_pcap.clone(),
+            netsync: self.netsync.clone(),
             west: Blueprint {
                 integrity: self.integrity,
                 link_local: self.link_local,

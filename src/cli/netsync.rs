@@ -54,13 +54,17 @@ impl Netsync {
         let (code, sparse) = (&blueprint.code, blueprint.sparse.as_ref());
         let told = Arc::new(Told::default());
         let levels = levels(blueprint);
-        told.code(control.publish_code(&code.to_string(), levels, &bounds(code, sparse)));
+        let worth = bounds(code, sparse, blueprint.timing.flush_cap, section.link);
+        told.code(control.publish_code(&code.to_string(), levels, &worth));
         let server = Server::start(&section.server(), file)?;
         log::info!(
             "netsync on {}: levels 1 to {levels}, tracked flows up to {} for each worker",
             section.socket.display(),
             section.flows,
         );
+        if section.link.is_none() {
+            log::warn!("netsync promises no probability: there is no netsync.link");
+        }
         if section.tracks.is_empty() {
             log::warn!("netsync tracks no flow: there is no [[netsync.track]]");
         }

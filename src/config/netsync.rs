@@ -8,6 +8,8 @@ use netsync::{Group, ServerConfig};
 
 use super::values::{text, time};
 use crate::gateway::flows::{End, Filter, Prefix, Rule};
+use crate::lab::loss::LossModel;
+use crate::safety::link::Loss;
 use crate::units::parse_time;
 
 /// `[netsync]`
@@ -28,6 +30,9 @@ pub struct NetsyncSection {
     /// An idle time for tracked flows, in nanoseconds.
     #[serde(default, deserialize_with = "some_time")]
     pub idle: Option<u64>,
+    /// The worst that the link is expected to do; unknown, no probability is promised.
+    #[serde(default, deserialize_with = "some_loss")]
+    pub link: Option<Loss>,
     /// Flows that a worker can track.
     #[serde(default = "default_flows")]
     pub flows: usize,
@@ -144,6 +149,16 @@ fn octal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_time(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn some_loss<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Loss>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let model = text.parse::<LossModel>().map_err(serde::de::Error::custom)?;
+    let loss = model.in_general().filter(|loss| loss.rate() > 0.0);
+    loss.map(Some).ok_or_else(|| {
+        let expected = "expected losses in general, such as iid:0.001 or ge:0.001,10";
+        serde::de::Error::custom(format!("link {text:?}: {expected}"))
+    })
 }
 
 fn some_prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Prefix>, D::Error> {

@@ -142,6 +142,11 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         &self.lan
     }
 
+    /// The same, to be changed.
+    pub fn lan_mut(&mut self) -> &mut L {
+        &mut self.lan
+    }
+
     fn classify(&self, mbuf: &Mbuf) -> Class {
         let counters = &self.counters;
         let Some((ether, _)) = Ether::parse(mbuf.data()) else {

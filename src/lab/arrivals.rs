@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::capture::{Capture, FrameInfo};
+use super::told::Arrivals;
 use crate::dpdk::mbuf::{Burst, Mbuf};
 use crate::gateway::Receive;
 
@@ -49,12 +50,20 @@ pub struct Paced<R> {
     /// Frames read ahead of their time.
     ahead: VecDeque<Mbuf>,
     buffer: Burst,
+    /// Who wants to see the frames.
+    pub(super) watched: Option<Arrivals>,
 }
 
 impl<R: Receive> Paced<R> {
     /// The frames of `inner`, of which the n-th arrives at the n-th of `times`.
     pub fn new(inner: R, times: Vec<u64>) -> Paced<R> {
-        Paced { inner, times: times.into(), ahead: VecDeque::new(), buffer: Burst::new() }
+        Paced {
+            inner,
+            times: times.into(),
+            ahead: VecDeque::new(),
+            buffer: Burst::new(),
+            watched: None,
+        }
     }
 
     /// When the next frame arrives.
@@ -78,6 +87,9 @@ impl<R: Receive> Receive for Paced<R> {
             // None when the port had nothing, for lack of mbufs say: it is asked again.
             let Some(mbuf) = self.ahead.pop_front() else { return };
             self.times.pop_front();
+            if let Some(watched) = &mut self.watched {
+                watched.note(now, mbuf.data());
+            }
             burst.push(mbuf);
         }
     }

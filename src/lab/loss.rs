@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::dice::{Chance, Dice, Purpose};
+use crate::safety::link::Loss;
 
 pub use parse::LossError;
 
@@ -54,6 +55,18 @@ pub enum LossModel {
         /// How many are lost.
         length: u64,
     },
+}
+
+impl LossModel {
+    /// The same as the redundancy model has it, if it says what to expect of any packet.
+    pub fn in_general(&self) -> Option<Loss> {
+        match *self {
+            LossModel::None => Some(Loss::Iid { rate: 0.0 }),
+            LossModel::Iid { rate } => Some(Loss::Iid { rate }),
+            LossModel::Ge { rate, mean_burst } => Some(Loss::Ge { rate, mean_burst }),
+            LossModel::Drop { .. } | LossModel::Burst { .. } => None,
+        }
+    }
 }
 
 /// A loss model at work: asked once for each wire packet, in order, from index 0.

@@ -40,7 +40,7 @@ pub struct Percentiles {
 }
 
 impl Times {
-    fn record(&mut self, time: u64) {
+    pub(super) fn record(&mut self, time: u64) {
         // An automatically resizing histogram takes any value.
         let _ = self.0.record(time);
     }

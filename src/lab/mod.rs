@@ -21,4 +21,6 @@ pub mod report;
 #[cfg(feature = "dpdk")]
 pub mod simulate;
 #[cfg(feature = "dpdk")]
+mod told;
+#[cfg(feature = "dpdk")]
 pub mod wan;

@@ -59,6 +59,9 @@ pub struct Report {
     pub repair_departure_ns: Percentiles,
     /// The same for its first repair, its second and so on.
     pub time_to_level_ns: Vec<Percentiles>,
+    /// From the arrival of a tracked flow's packet until a reader of network-sync saw its bytes at each
+    /// level; `null` without one.
+    pub told_to_level_ns: Option<Vec<Percentiles>>,
     /// The files, compared frame by frame.
     pub comparison: Comparison,
 }
@@ -118,6 +121,10 @@ impl fmt::Display for Report {
         }
         for (level, time) in (1..).zip(&self.time_to_level_ns) {
             writeln!(f, "to level {level}      {}", times(time))?;
+        }
+        for (level, time) in (1..).zip(self.told_to_level_ns.iter().flatten()) {
+            let Percentiles { count, .. } = *time;
+            writeln!(f, "told level {level}    {} ({count} packets)", times(time))?;
         }
         write!(f, "virtual time    {}", rounded(self.virtual_ns))
     }

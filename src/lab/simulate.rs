@@ -23,6 +23,7 @@ use super::link::{LinkConfig, LinkConfigError};
 use super::loss::LossModel;
 use super::measure::{Deliveries, Measurements, Times};
 use super::report::{Report, WanReport};
+use super::told::Reader;
 use super::wan::{Direction, Wan};
 use crate::dpdk::{
     Burst, Device, Eal, EalConfig, EalError, Mempool, PoolError, Port, PortConfig, PortError,
@@ -51,6 +52,8 @@ pub struct Experiment {
     pub link: LinkConfig,
     /// Epochs are times in `run`, and parameters here.
     pub epoch: u32,
+    /// Where storage processes may watch, for the length of the run.
+    pub netsync: Option<PathBuf>,
 }
 
 /// Why a run could not be made. One line each.
@@ -74,6 +77,9 @@ pub enum LabError {
     /// A port.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// What storage processes are told.
+    #[error("{0}")]
+    Netsync(String),
     /// Where the output should go.
     #[error("{path}: can't write there: {error}; expected a directory that you may write to")]
     Directory {
@@ -201,6 +207,8 @@ struct Bench {
     wan: Wan<RxQueue, TxQueue, Measurements>,
     east_recover: Recover<RxQueue, Stamped<TxQueue>, Deliveries>,
     east_protect: Protect<RxQueue, TxQueue>,
+    /// Who reads what storage processes are told.
+    reader: Option<Reader>,
     now: u64,
     _ports: Vec<Port>,
 }
@@ -225,7 +233,7 @@ impl Bench {
         let (east_wan, wan_east) = joined(&eal, "east", RING_DEPTH, &pool, 1)?;
 
         let arrivals = Paced::new(west_lan.rx_queue(0)?, schedule(capture, experiment.pace));
-        let west_protect = Protect::new(
+        let mut west_protect = Protect::new(
             west.protect(0, experiment.epoch, WEST_MAC, EAST_MAC),
             arrivals,
             west_wan.tx_queue(0)?,
@@ -253,6 +261,14 @@ impl Bench {
             Deliveries::default(),
         );
 
+        let mut reader = None;
+        if let Some(socket) = &experiment.netsync {
+            let (started, publisher, arrivals) =
+                Reader::start(socket, west, &experiment.link.loss)?;
+            west_protect.tell(publisher);
+            west_protect.lan_mut().watched = Some(arrivals);
+            reader = Some(started);
+        }
         let epoch_ns = capture.frames.first().map_or(0, |frame| frame.time_ns);
         let wan_pcap = experiment.wan_pcap.as_deref().map(CaptureWriter::create).transpose()?;
         let measurements = Measurements::new(wan_pcap, epoch_ns);
@@ -274,7 +290,16 @@ impl Bench {
         );
         let _ports = vec![west_lan, east_lan, west_wan, wan_west, east_wan, wan_east];
         let now = 0;
-        Ok(Bench { west_protect, west_recover, wan, east_recover, east_protect, now, _ports })
+        Ok(Bench {
+            west_protect,
+            west_recover,
+            wan,
+            east_recover,
+            east_protect,
+            reader,
+            now,
+            _ports,
+        })
     }
 
     /// From event to event until nothing is left to happen.
@@ -310,6 +335,11 @@ impl Bench {
         for (now, seq, rebuilt) in self.east_recover.observer_mut().drain() {
             measurements.delivered(now, seq, rebuilt);
         }
+        if let Some(reader) = &mut self.reader
+            && let Some(arrivals) = &mut self.west_protect.lan_mut().watched
+        {
+            reader.look(now, arrivals);
+        }
         work
     }
 
@@ -335,6 +365,7 @@ impl Bench {
         let eastward = self.wan.counters(Direction::Eastward);
         let measurements = std::mem::take(self.wan.witness_mut());
         let stamps = std::mem::take(&mut self.east_recover.lan_mut().stamps);
+        let told_to_level_ns = self.reader.as_ref().map(Reader::percentiles);
         let (protect, recover) = (self.west_protect.counters(), self.east_recover.counters());
         // The pcap PMD writes what it has buffered when its port closes.
         drop(self);
@@ -388,6 +419,7 @@ impl Bench {
             recovery_delay_ns: measurements.recovery_delay.percentiles(),
             repair_departure_ns: measurements.repair_departure.percentiles(),
             time_to_level_ns: measurements.level[..levels].iter().map(Times::percentiles).collect(),
+            told_to_level_ns,
             comparison,
         })
     }
