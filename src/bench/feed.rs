@@ -1,6 +1,6 @@
 //! What puts a round's packets into the ring, untimed.
 
-use super::frames::{Size, fill, set_flow};
+use super::frames::{Size, fill, set_flow, set_segment};
 use super::rows::Case;
 use crate::dpdk::mbuf::{self, BURST, Burst};
 use crate::dpdk::{Mempool, TxQueue};
@@ -17,6 +17,8 @@ pub(super) struct Feed {
 struct Flows {
     count: u32,
     next: u32,
+    /// How far each has come, if they are streams.
+    streams: Vec<u32>,
 }
 
 impl Feed {
@@ -31,7 +33,10 @@ impl Feed {
             mbufs.push(mbuf);
         }
         drop(mbufs);
-        let flows = case.flows.map(|count| Flows { count, next: 0 });
+        let flows = case.flows.map(|count| {
+            let streams = if case.streams { vec![0; count as usize] } else { Vec::new() };
+            Flows { count, next: 0, streams }
+        });
         Feed { size: case.size, pool, ring, flows }
     }
 
@@ -48,7 +53,12 @@ impl Feed {
                 let Some(frame) = mbuf.append(usize::from(self.size.of(n))) else { continue };
                 bytes += frame.len() as u64;
                 if let Some(flows) = &mut self.flows {
-                    set_flow(frame, flows.next);
+                    match flows.streams.get_mut(flows.next as usize) {
+                        Some(seq) => {
+                            *seq = seq.wrapping_add(set_segment(frame, flows.next, *seq));
+                        }
+                        None => set_flow(frame, flows.next),
+                    }
                     flows.next = if flows.next + 1 < flows.count { flows.next + 1 } else { 0 };
                 }
             }

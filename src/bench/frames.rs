@@ -102,6 +102,29 @@ pub fn set_flow(frame: &mut [u8], flow: u32) {
     frame[ADDRESSES..ADDRESSES + tuple.len()].copy_from_slice(&tuple);
 }
 
+/// Makes a frame that was [`fill`]ed a TCP segment of flow number `flow`, whose payload begins with
+/// number `seq`; returns how long that is.
+pub fn set_segment(frame: &mut [u8], flow: u32, seq: u32) -> u32 {
+    set_flow(frame, flow);
+    let total = frame.len() as u16 - 14;
+    frame[16..18].copy_from_slice(&total.to_be_bytes());
+    frame[23] = 6;
+    frame[38..42].copy_from_slice(&seq.to_be_bytes());
+    // A header without options; ACK is set.
+    frame[46..48].copy_from_slice(&[0x50, 0x10]);
+    u32::from(total) - 40
+}
+
+/// The port that all flows lead to.
+pub const STREAM_PORT: u16 = 80;
+
+/// What [`set_flow`] makes of a number.
+pub fn stream_key(flow: u32) -> netsync::FlowKey {
+    let [a, b, c, d] = flow.to_be_bytes();
+    let port = u16::from_be_bytes([0xC0 | (c & 0x3F), d]);
+    netsync::FlowKey::v4([10, b, c, d], port, [10, 128, 0, a], STREAM_PORT)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -122,6 +145,11 @@ mod tests {
         }
         assert_eq!(flows.len(), 100_000);
         assert!(shares.iter().all(|&share| share > 20_000), "{shares:?}");
+        let len = set_segment(&mut frame, 700, 9);
+        let segment = crate::wire::tcp::Segment::parse(&frame).unwrap();
+        assert_eq!((len, segment.len, segment.data_seq()), (6, 6, 9));
+        let filter = crate::gateway::flows::Filter::new(&[Default::default()]);
+        assert_eq!(filter.outbound(&segment), Some(stream_key(700)));
         let mut other = [0; 1500];
         fill(&mut other, 8);
         set_flow(&mut other, 99_999);

@@ -21,5 +21,6 @@ mod feed;
 pub mod frames;
 pub mod handing;
 pub mod hugepages;
+pub mod notices;
 pub mod rows;
 pub mod stage;

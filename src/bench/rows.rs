@@ -38,6 +38,8 @@ pub struct Case {
     pub loss: f64,
     /// Flows that the frames are spread over; `None` gives each mbuf its own.
     pub flows: Option<u32>,
+    /// Frames are TCP segments, each flow's bytes in order; they are spread over flows then.
+    pub streams: bool,
 }
 
 /// One result.

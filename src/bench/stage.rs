@@ -14,6 +14,7 @@ use crate::dpdk::mempool::data_room_for;
 use crate::dpdk::{
     Device, Eal, Mempool, PoolError, Port, PortConfig, PortError, RxQueue, TxQueue, joined,
 };
+use crate::gateway::flows::Publisher;
 use crate::gateway::{Blueprint, Protect, Recover, Room, Side};
 use crate::lab::loss::{LossModel, LossProcess};
 use crate::wire::shim::Integrity;
@@ -177,6 +178,13 @@ impl Stage {
         };
         let feed = Feed::new(case, pool, feed.tx_queue(0)?);
         Ok(Stage { round, feed, actor, now: 0, memory_bytes })
+    }
+
+    /// Has readers told, where there is a room that protects.
+    pub fn tell(&mut self, publisher: Publisher) {
+        if let Actor::Protect(room) = &mut self.actor {
+            room.tell(publisher);
+        }
     }
 
     /// One round.

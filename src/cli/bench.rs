@@ -13,6 +13,7 @@ use core_affinity::CoreId;
 use super::Outcome;
 use crate::bench::frames::{SIZES, Size};
 use crate::bench::hugepages::Hugepages;
+use crate::bench::notices;
 use crate::bench::rows::{Case, HEADING, Row, Share, Subject};
 use crate::bench::stage::{Stage, Tally};
 use crate::config::last_cpu;
@@ -49,6 +50,10 @@ pub(super) struct BenchArguments {
     /// Packet memory from ordinary pages
     #[arg(long)]
     no_hugepages: bool,
+    /// Measure network-sync instead: what tracking 1000 flows costs, how soon a reader knows. The reader
+    /// runs on the second of --cores [default: 0,1]
+    #[arg(long, conflicts_with_all = ["room", "size", "code", "loss", "flows"])]
+    notices: bool,
     /// Print an array of rows as JSON
     #[arg(long)]
     json: bool,
@@ -84,6 +89,7 @@ impl BenchArguments {
                 code: code.cloned(),
                 loss,
                 flows: self.flows,
+                streams: false,
             };
             for yardstick in [Subject::Forward, Subject::Memcpy] {
                 cases.push(case(yardstick, None, 0.0));
@@ -109,7 +115,8 @@ pub(super) fn run(arguments: &BenchArguments) -> Outcome {
         return Err(format!("--seconds {}: expected 0.05 to 3600", arguments.seconds).into());
     }
     let cases = arguments.cases()?;
-    let cores = if arguments.cores.is_empty() { vec![0] } else { arguments.cores.clone() };
+    let default = if arguments.notices { vec![0, 1] } else { vec![0] };
+    let cores = if arguments.cores.is_empty() { default } else { arguments.cores.clone() };
     if let (Some(core), Some(last)) = (cores.iter().max(), last_cpu())
         && *core > last
     {
@@ -127,6 +134,9 @@ pub(super) fn run(arguments: &BenchArguments) -> Outcome {
         memory_mib,
         ..EalConfig::default()
     })?;
+    if arguments.notices {
+        return notices(&eal, &cores, arguments);
+    }
     if !arguments.json {
         println!(
             "{}, hugepages {}, integrity {:?}, {} s a row",
@@ -161,6 +171,30 @@ pub(super) fn run(arguments: &BenchArguments) -> Outcome {
         fs::write(path, json).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     drop(eal);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The rows about network-sync.
+fn notices(eal: &Eal, cores: &[usize], arguments: &BenchArguments) -> Outcome {
+    let &[core, reader] = cores else {
+        return Err(
+            format!("--cores: got {} of them, expected two with --notices", cores.len()).into()
+        );
+    };
+    let time = Duration::from_secs_f64(arguments.seconds);
+    let measured = thread::scope(|scope| {
+        let thread = scope.spawn(|| notices::measure(eal, [core, reader], time));
+        thread.join().unwrap_or_else(|_| Err("the measuring thread panicked".into()))
+    });
+    let rows = measured.map_err(|error| error.to_string())?;
+    let json = serde_json::to_string_pretty(&rows)?;
+    match arguments.json {
+        true => println!("{json}"),
+        false => rows.iter().for_each(|row| println!("{row}")),
+    }
+    if let Some(path) = &arguments.save {
+        fs::write(path, json).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

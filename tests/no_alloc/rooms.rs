@@ -1,10 +1,14 @@
-//! A million packets through the rooms, over real ports joined in memory.
+//! A million packets through the rooms, over real ports joined in memory, with network-sync on.
+
+use std::sync::Arc;
 
 use maelstrom::dpdk::mbuf::{BURST, Burst};
 use maelstrom::dpdk::mempool::DEFAULT_DATA_ROOM;
 use maelstrom::dpdk::{Eal, EalConfig, Mempool, RxQueue, TxQueue, joined};
+use maelstrom::gateway::flows::{Acks, Exit, Filter, Publisher, PublisherConfig, Rule, Told};
 use maelstrom::gateway::{Blueprint, Protect, Recover, Room, Side};
 use maelstrom::lab::loss::LossProcess;
+use netsync::{Segment, SegmentConfig};
 
 use crate::counting::{Counts, counted};
 
@@ -44,12 +48,31 @@ impl Path {
         let rx = |port: &maelstrom::dpdk::Port| port.rx_queue(0).expect("its queue");
         let tx = |port: &maelstrom::dpdk::Port| port.tx_queue(0).expect("its queue");
         let sends = west.protect(0, 1, [2; 6], [4; 6]);
+        let mut protect = Protect::new(sends, rx(&west_lan), tx(&west_wan), pool.clone());
+        let mut recover =
+            Recover::new(east.recover(0), rx(&east_wan), tx(&east_lan), pool.clone(), ());
+        let mut config = SegmentConfig::new(1, 1);
+        (config.geometry.flows, config.geometry.ring) = (16, 1024);
+        let mut segment = Segment::create(&config).expect("a segment");
+        let filter = Filter::new(&[Rule { port: Some(5432), ..Rule::default() }]);
+        let publisher = PublisherConfig {
+            filter: filter.clone(),
+            flows: 16,
+            levels: 3,
+            span: west.span(),
+            exit: Exit { delay: 20_000, ..Exit::default() },
+            idle: Some(100_000),
+            clock: 0,
+            told: Arc::new(Told::default()),
+        };
+        protect.tell(Publisher::new(publisher, segment.workers.pop().expect("a writer")));
+        recover.read_acks(Acks::new(filter, segment.acks.pop().expect("a writer")));
         Path {
             lan: tx(&lan),
-            protect: Protect::new(sends, rx(&west_lan), tx(&west_wan), pool.clone()),
+            protect,
             wan: (rx(&from), tx(&to)),
             loss: LossProcess::new(&"ge:0.02,4".parse().expect("a loss model"), 1, 0),
-            recover: Recover::new(east.recover(0), rx(&east_wan), tx(&east_lan), pool.clone(), ()),
+            recover,
             out: rx(&out),
             pool,
             burst: Burst::new(),
@@ -73,8 +96,7 @@ impl Path {
             let len = if self.sent.is_multiple_of(3) { 200 } else { 60 };
             let frame = mbuf.append(len).expect("room");
             frame[..12].fill(2);
-            frame[12..14].copy_from_slice(&[0x08, 0x00]);
-            frame[14..22].copy_from_slice(&self.sent.to_be_bytes());
+            segment(frame, self.sent);
             self.sent += 1;
         }
         self.lan.burst(&mut self.burst);
@@ -103,6 +125,32 @@ impl Path {
     }
 }
 
+/// A TCP segment of one of 24 flows, of which 16 can be tracked: now and then it begins anew, or ends,
+/// and acknowledges the way back.
+fn segment(frame: &mut [u8], n: u64) {
+    let (flow, nth) = (n % 24, n / 24);
+    frame[12..16].copy_from_slice(&[0x08, 0x00, 0x45, 0]);
+    let total = frame.len() as u16 - 14;
+    frame[16..18].copy_from_slice(&total.to_be_bytes());
+    frame[18..24].copy_from_slice(&[0, 0, 0x40, 0, 64, 6]);
+    frame[26..34].copy_from_slice(&[10, 1, 0, 1, 10, 1, 0, 2]);
+    frame[34..36].copy_from_slice(&(40_000 + flow as u16).to_be_bytes());
+    frame[36..38].copy_from_slice(&5432u16.to_be_bytes());
+    // Some come again, or before their turn.
+    let len = u32::from(total) - 40;
+    let back = if nth % 7 == 6 { 2 } else { 0 };
+    let at = (nth as u32 - back) * len;
+    frame[38..42].copy_from_slice(&at.to_be_bytes());
+    frame[42..46].copy_from_slice(&at.to_be_bytes());
+    let flags = match nth % 500 {
+        0 => 2,
+        499 => 17,
+        250 => 20,
+        _ => 16,
+    };
+    frame[46..48].copy_from_slice(&[0x50, flags]);
+}
+
 /// What C allocates is not counted; the rooms call nothing there but bursts and mempools.
 #[test]
 fn a_million_packets_through_the_rooms_allocate_nothing() {
@@ -117,4 +165,5 @@ fn a_million_packets_through_the_rooms_allocate_nothing() {
     let protect = path.protect.counters();
     assert!(protect.repair_flushed.get() > PACKETS / 100);
     assert_eq!(protect.source_sent.get(), path.sent);
+    assert!(protect.flows_evicted.get() > 1000);
 }

@@ -55,6 +55,8 @@ pub(super) struct Departures {
     /// How many from the front the port has taken, and how many of those its ring is done with.
     taken: usize,
     done: usize,
+    /// How many packets the port had taken when the last turn ended.
+    before: u64,
     dropped: u64,
 }
 
@@ -63,7 +65,7 @@ impl Departures {
     pub(super) fn new(exit: Exit, room: usize) -> Departures {
         // Source packets between them come together.
         let entries = VecDeque::with_capacity(2 * room + 1);
-        Departures { exit, entries, room: 2 * room, taken: 0, done: 0, dropped: 0 }
+        Departures { exit, entries, room: 2 * room, taken: 0, done: 0, before: 0, dropped: 0 }
     }
 
     /// Source packets below `to` are sent, with `packets` sent in all.
@@ -110,13 +112,18 @@ impl Departures {
         mut left: impl FnMut(Leaving),
     ) {
         let handed = self.exit.handed.as_ref().map_or(taken, |handed| handed.get());
+        let drain = self.exit.drain.get();
+        // A turn has one time, that of its beginning, and takes some. What was taken during this one is
+        // taken for sure when the next begins.
+        let at_once = drain == 0 && self.exit.delay == 0;
+        let before = std::mem::replace(&mut self.before, handed);
+        let handed = if at_once { handed } else { before };
         while let Some(entry) = self.entries.get_mut(self.taken)
             && entry.packets <= handed
         {
             entry.at = now;
             self.taken += 1;
         }
-        let drain = self.exit.drain.get();
         while self.done < self.taken
             && let Some(entry) = self.entries.get_mut(self.done)
             && (now >= entry.at.saturating_add(drain)
@@ -143,7 +150,11 @@ impl Departures {
 
     /// When something leaves next, if time alone decides.
     pub(super) fn next(&self) -> Option<u64> {
-        let front = self.entries.front().filter(|_| self.taken > 0)?;
+        let front = self.entries.front()?;
+        if self.taken == 0 {
+            // The next turn, whenever that is, finds that it was taken.
+            return (front.packets <= self.before).then_some(0);
+        }
         let drain = if self.done > 0 { 0 } else { self.exit.drain.get() };
         Some(front.at.saturating_add(drain).saturating_add(self.exit.delay))
     }
@@ -171,10 +182,13 @@ mod tests {
     fn turn(departures: &mut Departures, now: u64, taken: u64, done: Option<u64>) -> Vec<i64> {
         let mut all = Vec::new();
         let is_done = |behind| done.map(|done| taken - behind <= done);
-        departures.turn(now, taken, is_done, |leaving| match leaving {
-            Leaving::Sources(to) => all.push(-(to as i64)),
-            Leaving::Repair(sent) => all.push(sent.members.first() as i64),
-        });
+        // What was taken shows in the turn behind.
+        for _ in 0..2 {
+            departures.turn(now, taken, is_done, |leaving| match leaving {
+                Leaving::Sources(to) => all.push(-(to as i64)),
+                Leaving::Repair(sent) => all.push(sent.members.first() as i64),
+            });
+        }
         all
     }
 
@@ -205,6 +219,19 @@ mod tests {
         assert!(turn(&mut departures, 1119, 1, None).is_empty());
         assert_eq!(turn(&mut departures, 1120, 1, None), [1]);
         assert_eq!(departures.next(), None);
+    }
+
+    #[test]
+    fn what_was_taken_in_a_turn_was_not_taken_before_it_ended() {
+        let mut departures = Departures::new(exit(100, 0), 4);
+        repair(&mut departures, 1);
+        let mut left = 0;
+        for now in [1000, 1006, 1105] {
+            departures.turn(now, 1, |_| None, |_| left += 1);
+            assert_eq!(left, 0, "at {now}");
+        }
+        departures.turn(1106, 1, |_| None, |_| left += 1);
+        assert_eq!(left, 1);
     }
 
     #[test]
