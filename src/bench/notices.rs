@@ -199,7 +199,8 @@ fn protect(eal: &Eal, reader: usize, time: Duration) -> Result<NoticeRow, Proble
     };
     let parts = beside(reader, read, || {
         for _ in 0..3 {
-            (without.round(), with.round());
+            without.round();
+            with.round();
         }
         let mut parts: Vec<[Tally; 2]> = Vec::new();
         for _ in 0..PARTS {

@@ -45,6 +45,8 @@ pub(super) struct Inner {
     pub(super) is_virtual: bool,
     pub started: bool,
     pub tx_descriptors: u16,
+    /// The driver says of each packet whether its descriptor is done, and never too soon.
+    pub(super) tells_when_sent: bool,
     pub rx_taken: Vec<AtomicBool>,
     pub tx_taken: Vec<AtomicBool>,
     /// What the driver fills on reception.
@@ -197,6 +199,7 @@ impl Inner {
             is_virtual,
             started: false,
             tx_descriptors: 0,
+            tells_when_sent: false,
             rx_taken: Vec::new(),
             tx_taken: Vec::new(),
             pool: None,

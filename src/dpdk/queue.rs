@@ -50,7 +50,7 @@ pub struct TxQueue {
     port: Arc<Inner>,
     id: u16,
     index: u16,
-    /// Whether the driver knows of single descriptors; asked once.
+    /// Whether the driver tells of single descriptors; asked once.
     tells: bool,
 }
 
@@ -68,7 +68,7 @@ pub enum DescriptorStatus {
 impl TxQueue {
     pub(super) fn new(port: Arc<Inner>, id: u16, index: u16) -> TxQueue {
         let mut queue = TxQueue { port, id, index, tells: false };
-        queue.tells = queue.descriptor_status(0).is_some();
+        queue.tells = queue.port.tells_when_sent && queue.descriptor_status(0).is_some();
         queue
     }
 
@@ -106,7 +106,7 @@ impl TxQueue {
     }
 
     /// Whether the packet that was taken so many packets before the last one is gone: its descriptor is
-    /// done. `None` where the driver cannot tell.
+    /// done. `None` where the driver cannot tell, or may say so too soon.
     #[inline]
     pub fn is_sent(&mut self, behind: u64) -> Option<bool> {
         if !self.tells {
