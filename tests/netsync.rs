@@ -4,6 +4,8 @@
 #[path = "common/mod.rs"]
 mod common;
 
+#[path = "netsync/c_example.rs"]
+mod c_example;
 #[path = "netsync/path.rs"]
 mod path;
 #[path = "netsync/process.rs"]

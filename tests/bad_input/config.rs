@@ -50,6 +50,23 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ("net_null1", "net_null0", &["wan.port", "got net_null0", "expected another"]),
         ("net_null1", "null 1", &["gateway.toml:8", "null 1", "expected a PCI address"]),
         ("[gateway]", "[gateway", &["gateway.toml:1"]),
+        (
+            "[code]",
+            "[netsync]\nsocket = \"s\"\nlink = \"burst:1,2\"\n[code]",
+            &["burst:1,2", "iid:"],
+        ),
+        (
+            "[code]",
+            "[netsync]\nsocket = \"s\"\nflows = 3\n[code]",
+            &["netsync.flows", "power of two"],
+        ),
+        ("[code]", "[netsync]\nsocket = \"\"\n[code]", &["netsync.socket", "expected a path"]),
+        ("[code]", "[netsync]\nsocket = \"s\"\nmode = \"9\"\n[code]", &["mode", "octal"]),
+        (
+            "[code]",
+            "[netsync]\nsocket = \"s\"\n[[netsync.track]]\nprefix = \"10.0.0.1/8\"\n[code]",
+            &["10.0.0.1/8", "bits beyond"],
+        ),
     ] {
         assert!(GOOD.contains(from), "{from}");
         fs::write(path.join("gateway.toml"), GOOD.replacen(from, to, 1)).unwrap();

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use netsync::{Event, Notice, Reached, Subscriber, Target, WaitError};
 
+use crate::c_example;
 use crate::common::{Process, wait_until};
 
 const MIRROR: &str = "10.77.0.2:5432";
@@ -193,6 +194,16 @@ fn a_storage_process_is_told_by_real_gateways() {
     let levels: Vec<u64> = levels.split(", ").map(|count| count.parse().unwrap()).collect();
     assert_eq!(levels.iter().sum::<u64>(), RECORDS);
     assert!(levels[0] < RECORDS / 2 && levels[1] > 50 && levels[2] > 0, "{levels:?}");
+
+    // A storage process in C has its own connection.
+    let (host, port) = MIRROR.split_once(':').unwrap();
+    let program = c_example::compile(path);
+    for policy in ["level:2", "acked"] {
+        let mut command = inside(&west, program.to_str().unwrap());
+        let output = command.arg(&socket).args([host, port, "100", policy]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.starts_with("records 100, ") && said.contains("latency"), "{output:?}");
+    }
 
     west.signal("KILL");
     let start = Instant::now();
