@@ -76,6 +76,25 @@ fn rows_are_saved_and_flows_named() {
 }
 
 #[test]
+fn network_sync_has_rows_of_its_own() {
+    // The reader may run on the rooms' core where there is only one.
+    let line = "--no-hugepages --seconds 0.1 --notices --cores 0,0 --json";
+    let (status, output, errors) = bench(&line.split(' ').collect::<Vec<_>>());
+    assert_eq!(status, Some(0), "{errors}");
+    let rows: Vec<Value> = serde_json::from_str(&output).expect("an array");
+    let kinds: Vec<&Value> = rows.iter().map(|row| &row["row"]).collect();
+    assert_eq!(kinds, ["protect", "latency", "publish"]);
+    for (row, keys) in rows.iter().zip([
+        &["mpps", "mpps_without", "cycles", "cycles_without", "of_protect"][..],
+        &["notices", "max_ns"],
+        &["millions_per_second"],
+    ]) {
+        assert!(keys.iter().all(|key| row[key].as_f64() > Some(0.0)), "{row}");
+    }
+    assert!(rows[1]["p50_ns"].is_u64() && rows[1]["p99_ns"].is_u64());
+}
+
+#[test]
 fn bad_arguments_are_refused_in_one_line() {
     for (arguments, expected) in [
         (&["--size", "10"][..], "60 to 9000"),
@@ -85,6 +104,8 @@ fn bad_arguments_are_refused_in_one_line() {
         (&["--room", "kitchen"], "kitchen"),
         (&["--flows", "0"], "0 is not in 1"),
         (&["--cores", "65000", "--no-hugepages"], "65000"),
+        (&["--notices", "--room", "protect"], "--room"),
+        (&["--notices", "--cores", "0", "--no-hugepages"], "expected two"),
     ] {
         let (status, _, errors) = bench(arguments);
         assert_eq!(status, Some(2), "{arguments:?}: {errors}");

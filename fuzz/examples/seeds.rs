@@ -12,6 +12,9 @@ fn main() -> std::io::Result<()> {
     for (name, input) in packets() {
         write("wire", &name, &input)?;
     }
+    for (name, input) in segments() {
+        write("segment", &name, &input)?;
+    }
     for (name, input) in captures() {
         write("capture", &name, &input)?;
     }
@@ -143,6 +146,41 @@ fn packets() -> Vec<(String, Vec<u8>)> {
         }
     }
     all
+}
+
+/// TCP over IPv4, with options and a VLAN tag, and over IPv6 with an extension header.
+fn segments() -> Vec<(String, Vec<u8>)> {
+    let tcp = |flags: u8, payload: usize| {
+        let mut packet =
+            vec![0x9C, 0x40, 0x15, 0x38, 0xFF, 0xFF, 0xFF, 0xF0, 0, 0, 0, 9, 0x50, flags];
+        packet.resize(20 + payload, 1);
+        packet
+    };
+    let v4 = |options: usize, segment: Vec<u8>| {
+        let mut packet = vec![0x45 + (options / 4) as u8, 0];
+        packet.extend((20 + options as u16 + segment.len() as u16).to_be_bytes());
+        packet.extend([0, 0, 0x40, 0, 64, 6, 0, 0, 10, 1, 0, 1, 10, 2, 0, 1]);
+        packet.resize(20 + options, 1);
+        packet.extend(segment);
+        [&[2; 12][..], &[0x08, 0x00], &packet].concat()
+    };
+    let v6 = |segment: Vec<u8>| {
+        let mut packet = vec![0x60, 0, 0, 0];
+        packet.extend((8 + segment.len() as u16).to_be_bytes());
+        packet.extend([60, 64]);
+        packet.extend([0xFD; 32]);
+        packet.extend([6, 0, 1, 4, 0, 0, 0, 0]);
+        packet.extend(segment);
+        [&[2; 12][..], &[0x86, 0xDD], &packet].concat()
+    };
+    let tagged = |frame: Vec<u8>| [&frame[..12], &[0x81, 0, 0, 7], &frame[12..]].concat();
+    vec![
+        ("syn".into(), v4(0, tcp(2, 0))),
+        ("data".into(), v4(8, tcp(24, 40))),
+        ("tagged".into(), tagged(v4(0, tcp(16, 9)))),
+        ("six".into(), v6(tcp(17, 20))),
+        ("reset".into(), tagged(tagged(v6(tcp(4, 0))))),
+    ]
 }
 
 /// Both byte orders, both resolutions.

@@ -118,6 +118,12 @@ impl<'a> Entry<'a> {
         raise(&self.levels()[level - 1], offset);
     }
 
+    /// A word of each line that protect writes with every packet.
+    #[inline]
+    pub(crate) fn peek(&self) -> [u64; 2] {
+        [self.sent().own(), self.levels()[0].own()]
+    }
+
     /// An ack writer's, in its own line: bytes below `offset` are acknowledged. What it says of an
     /// older generation than it has said before, it does not say.
     #[inline]

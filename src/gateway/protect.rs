@@ -204,7 +204,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         headers[..OUTER_LEN].copy_from_slice(self.config.outer.ether.as_bytes());
         headers[OUTER_LEN..].copy_from_slice(&shim.emit());
         if let Some(publisher) = &mut self.publisher {
-            publisher.stamped(now, seq, tracked.as_ref());
+            publisher.stamped(now, seq, tracked);
         }
         self.checks.push(check);
         self.stamped.push(match copied {
@@ -339,6 +339,9 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         let mut tally = Tally::default();
         for mbuf in fetched(std::mem::take(&mut self.received), HEADERS, |_| true) {
             self.take_in(now, mbuf, &mut tally);
+        }
+        if let Some(publisher) = &mut self.publisher {
+            publisher.before_sources();
         }
         self.wan.send(now);
         self.counters.lan_in.add(count as u64);

@@ -67,6 +67,17 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
             "[netsync]\nsocket = \"s\"\n[[netsync.track]]\nprefix = \"10.0.0.1/8\"\n[code]",
             &["10.0.0.1/8", "bits beyond"],
         ),
+        ("[[worker]]", "[netsync]\n[[worker]]", &["missing field `socket`"]),
+        (
+            "[[worker]]",
+            "[netsync]\nsocket = \"s\"\nflows = 3\n[[worker]]",
+            &["netsync.flows", "got 3, expected a power of two"],
+        ),
+        (
+            "[[worker]]",
+            "[netsync]\nsocket = \"s\"\n[[netsync.track]]\nprefix = \"10.0.0.0/99\"\n[[worker]]",
+            &["10.0.0.0/99", "no length from 0 to 32"],
+        ),
     ] {
         assert!(GOOD.contains(from), "{from}");
         fs::write(path.join("gateway.toml"), GOOD.replacen(from, to, 1)).unwrap();

@@ -4,6 +4,8 @@
 //! writer keeps for itself too, close together, because it asks for each packet.
 
 use std::fmt;
+use std::hint::black_box;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::entry::{self, Entry};
@@ -17,8 +19,12 @@ use crate::{Class, FlowEvent, FlowKey, Notice};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     index: u32,
-    generation: u64,
+    generation: NonZeroU64,
 }
+
+/// Where a key's search begins: what [`WorkerWriter::seek`] has found out.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought(u64);
 
 /// What [`WorkerWriter::open`] has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +53,15 @@ pub struct WorkerWriter {
     ring: RingWriter,
     /// A part of each key's hash; 0 where no flow is.
     tags: Box<[u32]>,
+    /// The low bits of each entry's generation: asked for with every watermark, so close together.
+    generations: Box<[u32]>,
     seats: Box<[Seat]>,
     evicted: u64,
 }
 
-/// What the writer knows of an entry.
+/// What the writer knows of an entry: a line, one for each packet.
 #[derive(Clone, Copy)]
+#[repr(align(64))]
 struct Seat {
     key: FlowKey,
     generation: u64,
@@ -72,6 +81,7 @@ impl WorkerWriter {
             worker,
             hash_seed,
             tags: vec![0; geometry.flows].into(),
+            generations: vec![0; geometry.flows].into(),
             seats: vec![seat; geometry.flows].into(),
             evicted: 0,
         }
@@ -86,9 +96,40 @@ impl WorkerWriter {
     /// The entry of a flow that is open, or was last seen closing.
     #[inline]
     pub fn find(&self, key: &FlowKey) -> Option<Slot> {
-        let hash = key.hash(self.hash_seed);
+        self.find_sought(key, Sought(key.hash(self.hash_seed)))
+    }
+
+    /// As [`WorkerWriter::find`], of what was sought before.
+    #[inline]
+    pub fn find_sought(&self, key: &FlowKey, Sought(hash): Sought) -> Option<Slot> {
         let index = self.geometry.probes(hash).find(|&index| self.holds(index, tag(hash), key))?;
-        Some(Slot { index: index as u32, generation: self.seats[index].generation })
+        let generation = NonZeroU64::new(self.seats[index].generation)?;
+        Some(Slot { index: index as u32, generation })
+    }
+
+    /// Has the lines fetched that [`WorkerWriter::find_sought`] will look at first, for a caller that has
+    /// something else to do meanwhile.
+    #[inline]
+    pub fn seek(&self, key: &FlowKey) -> Sought {
+        let hash = key.hash(self.hash_seed);
+        let home = hash as usize & (self.geometry.flows - 1);
+        // Loads that nobody waits for.
+        black_box((self.tags[home], self.seats[home].generation));
+        Sought(hash)
+    }
+
+    /// Has the lines of an entry fetched that will be written soon.
+    #[inline]
+    pub fn fetch(&self, slot: Slot) {
+        if let Some(entry) = self.entry_of(slot) {
+            black_box(entry.peek());
+        }
+    }
+
+    #[inline]
+    fn entry_of(&self, slot: Slot) -> Option<Entry<'_>> {
+        let index = slot.index as usize;
+        (index < self.geometry.flows).then(|| self.entry(index))
     }
 
     /// Begins to track a flow whose offset 0 has the TCP sequence number `base_seq`: that behind its
@@ -102,6 +143,7 @@ impl WorkerWriter {
         let generation = self.entry(index).open(key, base_seq, unanchored, now_ns);
         self.seats[index] = Seat { key: *key, generation, used_ns: now_ns, ended: false };
         self.tags[index] = tag(hash);
+        self.generations[index] = generation as u32;
         let evicts = !same && !old.ended;
         if evicts {
             self.evicted += 1;
@@ -110,7 +152,11 @@ impl WorkerWriter {
         let event = if unanchored { FlowEvent::Unanchored } else { FlowEvent::Opened };
         self.tell(index, generation, event);
         Opened {
-            slot: Slot { index: index as u32, generation },
+            // Generations begin at 2.
+            slot: Slot {
+                index: index as u32,
+                generation: NonZeroU64::new(generation).unwrap_or(NonZeroU64::MIN),
+            },
             evicted: evicts.then_some(old.key),
         }
     }
@@ -135,7 +181,7 @@ impl WorkerWriter {
     #[inline]
     pub fn sent(&mut self, slot: Slot, offset: u64, in_flight: u64, now_ns: u64) {
         if let Some(seat) = self.seats.get_mut(slot.index as usize)
-            && seat.generation == slot.generation
+            && seat.generation == slot.generation.get()
         {
             seat.used_ns = now_ns;
             self.entry(slot.index as usize).send(offset, in_flight);
@@ -166,7 +212,7 @@ impl WorkerWriter {
     /// they have said anything of this flow.
     #[inline]
     pub fn acked(&self, slot: Slot) -> Option<u64> {
-        self.live(slot)?.acked(slot.generation)
+        self.live(slot)?.acked(slot.generation.get())
     }
 
     /// Says that the flow has ended. Its entry stays until another flow needs it.
@@ -175,7 +221,7 @@ impl WorkerWriter {
         entry.close(how == Closed::Rst);
         self.seats[slot.index as usize].ended = true;
         let event = if how == Closed::Rst { FlowEvent::Reset } else { FlowEvent::Closed };
-        self.tell(slot.index as usize, slot.generation, event);
+        self.tell(slot.index as usize, slot.generation.get(), event);
     }
 
     /// How many flows had to leave before they ended.
@@ -186,8 +232,8 @@ impl WorkerWriter {
     #[inline]
     fn live(&self, slot: Slot) -> Option<Entry<'_>> {
         let index = slot.index as usize;
-        let seat = self.seats.get(index)?;
-        (seat.generation == slot.generation).then(|| self.entry(index))
+        let generation = *self.generations.get(index)?;
+        (generation == slot.generation.get() as u32).then(|| self.entry(index))
     }
 
     #[inline]
@@ -214,7 +260,7 @@ impl Slot {
 
     /// Of the flow, as notices and readers name it.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.generation.get()
     }
 }
 

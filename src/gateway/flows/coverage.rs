@@ -9,7 +9,9 @@
 //! they begin no later than where the level stands, and that they have the repairs. Chains only say
 //! where to look. So whatever happens to them, a level may lag, but is never ahead.
 
-use super::flow::{Flow, LEVELS, Level};
+use arrayvec::ArrayVec;
+
+use super::flow::{Flow, LEVELS, Level, STUCK};
 use crate::fec::Members;
 
 /// No packet.
@@ -25,6 +27,9 @@ const TRACKED: u16 = 1 << 8;
 const AWAITED: u16 = 1 << 9;
 /// It has left.
 const LEFT: u16 = 1 << 10;
+
+/// How many packets' flows are looked up at once: a usual group's.
+const EVENTS: usize = 32;
 
 /// How far behind a hole is looked for what fills it: reordering in a LAN is no longer.
 const LOOK_AHEAD: usize = 32;
@@ -108,19 +113,20 @@ impl Coverage {
         let at = self.place(self.next - 1);
         let levels = &mut flow.levels[..=self.levels];
         // No other packet covers these bytes any better.
-        if levels.iter().all(|level| end <= level.to) {
+        if levels.iter().fold(true, |all, level| all & (end <= level.to)) {
             return;
         }
-        if levels.iter().any(|level| level.front != NOWHERE) {
+        if levels.iter().fold(false, |any, level| any | (level.front != NOWHERE)) {
             self.packets[flow.tail as usize].next = at as u32;
         }
         flow.tail = at as u32;
         // One that waits behind others is awaited when its turn comes; one that brings bytes again, or
         // late, may help before.
         let mut word = if start < flow.end { TRACKED | AWAITED } else { TRACKED };
-        for level in levels.iter_mut().filter(|level| level.front == NOWHERE) {
-            level.front = at as u32;
-            word |= AWAITED;
+        for level in levels {
+            let first = level.front == NOWHERE;
+            level.front = if first { at as u32 } else { level.front };
+            word |= if first { AWAITED } else { 0 };
         }
         self.packets[at] = Packet { start, end, flow: number as u32, id: flow.id, next: NOWHERE };
         self.words[at] = word;
@@ -152,14 +158,16 @@ impl Coverage {
         }
     }
 
-    /// A repair of a class has left; hands out what happened to packets that somebody waits for.
+    /// A repair of a class has left; hands out, some at a time, what happened to packets that somebody waits
+    /// for.
     #[inline]
     pub(super) fn cover(
         &mut self,
         members: &Members,
         class: u8,
-        mut happened: impl FnMut(&mut Coverage, Event),
+        mut happened: impl FnMut(&mut Coverage, &[Event]),
     ) {
+        let mut places = ArrayVec::<u32, EVENTS>::new();
         members.for_each(|seq| {
             // Of a packet that is forgotten, or was never sent, nobody wants to know.
             if seq >= self.next || self.next - seq > self.mask + 1 {
@@ -170,10 +178,25 @@ impl Coverage {
             let more = u16::from(word & COUNT < COUNT);
             self.words[at] = (word + more) | 1 << (CLASS_SHIFT + u32::from(class & 3));
             if word & AWAITED != 0 {
-                let Packet { flow, id, .. } = self.packets[at];
-                happened(self, Event { at, flow: flow as usize, id });
+                places.push(at as u32);
+                if places.is_full() {
+                    let events = self.events(&mut places);
+                    happened(self, &events);
+                }
             }
         });
+        let events = self.events(&mut places);
+        happened(self, &events);
+    }
+
+    /// Looks up whose these packets are: all at once, since each is looked up in memory.
+    #[inline]
+    fn events(&self, places: &mut ArrayVec<u32, EVENTS>) -> ArrayVec<Event, EVENTS> {
+        let event = |at: u32| {
+            let Packet { flow, id, .. } = self.packets[at as usize];
+            Event { at: at as usize, flow: flow as usize, id }
+        };
+        places.drain(..).map(event).collect()
     }
 
     /// The place of a forgotten packet is about to be another's: whoever waits for it waits for the
@@ -187,7 +210,7 @@ impl Coverage {
         for n in 0..=self.levels {
             if flow.levels[n].front == event.at as u32 {
                 flow.levels[n].front = next;
-                flow.stuck = true;
+                flow.flags |= STUCK;
                 self.await_front(&flow.levels[n]);
             }
         }
@@ -206,7 +229,7 @@ impl Coverage {
     #[inline]
     pub(super) fn departed(&mut self, flow: &mut Flow, event: Event) {
         if flow.id == event.id {
-            flow.moved |= 1;
+            flow.moved(0);
             self.happened(flow, event.at, 0);
         }
     }
@@ -217,7 +240,7 @@ impl Coverage {
         for n in 0..=self.levels {
             if flow.levels[n].to < acked {
                 flow.levels[n].to = acked;
-                flow.moved |= 1 << n;
+                flow.moved(n);
             }
             self.advance(flow, n);
         }
@@ -249,18 +272,15 @@ impl Coverage {
         if end <= to {
             return true;
         }
-        let enough = match level {
-            0 => word & LEFT != 0,
-            _ => usize::from(word & COUNT) >= level,
-        };
-        if !enough || start > to {
+        // Which level it is can't be foreseen, so nothing branches on it.
+        let repaired = usize::from(word & COUNT) >= level;
+        let enough = repaired & ((level > 0) | (word & LEFT != 0));
+        if !enough | (start > to) {
             return false;
         }
         flow.levels[level].to = end;
-        flow.moved |= 1 << level;
-        if level > 0 {
-            flow.classes |= (word >> CLASS_SHIFT) as u8 & 0xF;
-        }
+        flow.moved(level);
+        flow.classes |= (word >> CLASS_SHIFT) as u8 & 0xF;
         true
     }
 
@@ -289,13 +309,13 @@ impl Coverage {
             if id != flow.id || self.words[at as usize] & TRACKED == 0 {
                 // Nobody can get here, but if he does, acknowledgements lead him out.
                 flow.levels[level].front = NOWHERE;
-                flow.stuck = true;
+                flow.flags |= STUCK;
                 return;
             }
             if !self.take(flow, at, level) {
                 let to = flow.levels[level].to;
                 let hole = start > to;
-                flow.stuck |= hole;
+                flow.flags |= if hole { STUCK } else { 0 };
                 if !(hole && self.fill(flow, level)) {
                     return;
                 }
@@ -304,9 +324,8 @@ impl Coverage {
             flow.levels[level].front = next;
             self.await_front(&flow.levels[level]);
             // The last level passes last.
-            if level == self.levels {
-                self.words[at as usize] &= !AWAITED;
-            }
+            let gone = if level == self.levels { AWAITED } else { 0 };
+            self.words[at as usize] &= !gone;
         }
     }
 

@@ -11,6 +11,8 @@ pub(super) const LEVELS: usize = MAX_LAYERS + 1;
 /// The most that TCP may have in flight (RFC 7323, section 2.3): what lies further off than this
 /// belongs to another stretch of the stream, most of which went another way.
 const MAX_WINDOW: i32 = 1 << 30;
+/// How often acknowledgements are looked at: another core writes them. A millisecond, in steps of 1024 ns.
+const PAUSE: u32 = 1_000_000 >> 10;
 
 /// How far a level has come.
 #[derive(Clone, Copy)]
@@ -27,13 +29,30 @@ struct Mark {
     packets: u32,
 }
 
-/// A tracked flow. What changes with each packet comes first.
+/// A level may wait for bytes that nobody will send again.
+pub(super) const STUCK: u16 = 1 << 12;
+/// Its levels wait to be published.
+pub(super) const DIRTY: u16 = 1 << 13;
+/// What was sent of it waits to be published.
+pub(super) const SENT: u16 = 1 << 11;
+/// Its SYN was not seen.
+pub(super) const UNANCHORED: u16 = 1 << 14;
+/// Its FIN or an RST was seen.
+pub(super) const ENDED: u16 = 1 << 15;
+/// Below, a bit for each level that has come further since it was last published: of repairs, without
+/// level 0.
+const MOVED: u16 = (1 << LEVELS) - 2;
+
+/// A tracked flow. A packet changes the first line and that behind it, and rarely more: a thousand flows
+/// share a core's cache with the sums of the code.
 #[repr(C, align(64))]
 pub(super) struct Flow {
     /// Its entry in the table that readers see.
     pub(super) slot: Option<Slot>,
     /// The end of what was sent, apart from holes.
     pub(super) end: u64,
+    /// Up to where readers know of the classes that `announced` has a bit for.
+    pub(super) announced_to: u64,
     /// Never that of another flow that is still in the coverage's memory. 0 is nobody's.
     pub(super) id: u32,
     /// The sequence number of offset 0.
@@ -43,51 +62,79 @@ pub(super) struct Flow {
     /// Packets sent, and those of them that are known to be acknowledged.
     packets: u32,
     acked: u32,
-    /// Which levels have come further since they were last published, a bit each.
-    pub(super) moved: u16,
+    /// With which packet the next mark is made.
+    next_mark: u32,
+    /// When its acknowledgements were looked at, see [`Flow::is_due`].
+    looked: u32,
+    /// Levels that moved, and the flags above.
+    pub(super) flags: u16,
     /// Of which classes the repairs were, a bit each.
     pub(super) classes: u8,
-    /// Classes of which readers know, up to `announced_to`.
     pub(super) announced: u8,
     pub(super) levels: [Level; LEVELS],
-    pub(super) announced_to: u64,
-    pub(super) published_ns: u64,
-    /// Times that it was published.
-    pub(super) bursts: u8,
-    /// It waits to be published.
-    pub(super) dirty: bool,
-    /// A level may wait for bytes that nobody will send again.
-    pub(super) stuck: bool,
-    /// Its SYN was not seen.
-    pub(super) unanchored: bool,
-    /// Its FIN or an RST was seen.
-    pub(super) ended: bool,
     marks: ArrayVec<Mark, 4>,
 }
 
+// The first line ends where the levels begin.
+const _: () = assert!(std::mem::offset_of!(Flow, levels) == 64);
+
 impl Flow {
-    pub(super) fn new(slot: Option<Slot>, id: u32, base_seq: u32, unanchored: bool) -> Flow {
+    pub(super) fn new(slot: Option<Slot>, id: u32, base_seq: u32, flags: u16) -> Flow {
         Flow {
             slot,
             end: 0,
+            announced_to: 0,
             id,
             base_seq,
             tail: NOWHERE,
             packets: 0,
             acked: 0,
-            moved: 0,
+            next_mark: 1,
+            looked: 0,
+            flags,
             classes: 0,
             announced: 0,
             levels: [Level { to: 0, front: NOWHERE }; LEVELS],
-            announced_to: 0,
-            published_ns: 0,
-            bursts: 0,
-            dirty: false,
-            stuck: false,
-            unanchored,
-            ended: false,
             marks: ArrayVec::new(),
         }
+    }
+
+    #[inline]
+    pub(super) fn is(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Notes that a level has come further.
+    #[inline]
+    pub(super) fn moved(&mut self, level: usize) {
+        self.flags |= 1 << level;
+    }
+
+    /// Whether any level of repairs has come further.
+    #[inline]
+    pub(super) fn has_moved(&self) -> bool {
+        self.is(MOVED)
+    }
+
+    /// The levels of repairs that have come further, which are published now.
+    #[inline]
+    pub(super) fn take_moved(&mut self) -> u16 {
+        let moved = self.flags & MOVED;
+        self.flags &= !MOVED;
+        moved
+    }
+
+    /// Whether its acknowledgements are to be looked at: now and then, and when it is stuck.
+    #[inline]
+    pub(super) fn is_due(&mut self, now: u64) -> bool {
+        // Wraps around after an hour, which does no harm.
+        let now = (now >> 10) as u32;
+        let due = now.wrapping_sub(self.looked) >= PAUSE || self.is(STUCK);
+        if due {
+            self.looked = now;
+            self.flags &= !STUCK;
+        }
+        due
     }
 
     /// Where in the stream `len` bytes from number `seq` on lie. Empty when they lie before offset 0;
@@ -108,17 +155,34 @@ impl Flow {
     pub(super) fn count(&mut self, end: u64) {
         self.end = self.end.max(end);
         self.packets = self.packets.wrapping_add(1);
-        let last = self.marks.last().map_or(self.acked, |mark| mark.packets);
-        if self.packets.wrapping_sub(last) > self.in_flight() >> 2 && !self.marks.is_full() {
-            self.marks.push(Mark { end: self.end, packets: self.packets });
+        if self.packets.wrapping_sub(self.next_mark) as i32 >= 0 {
+            self.mark();
         }
+    }
+
+    #[inline(never)]
+    fn mark(&mut self) {
+        if self.marks.try_push(Mark { end: self.end, packets: self.packets }).is_ok() {
+            self.choose_mark();
+        } else {
+            // Until one is passed.
+            self.next_mark = self.packets.wrapping_add(1 << 30);
+        }
+    }
+
+    /// Marks are apart by a quarter of what is in flight.
+    fn choose_mark(&mut self) {
+        let last = self.marks.last().map_or(self.acked, |mark| mark.packets);
+        self.next_mark = last.wrapping_add((self.in_flight() >> 2) + 1);
     }
 
     /// Bytes below this offset are acknowledged.
     pub(super) fn acknowledge(&mut self, acked: u64) {
         let passed = self.marks.iter().take_while(|mark| mark.end <= acked).count();
-        if let Some(last) = self.marks.drain(..passed).next_back() {
-            self.acked = last.packets;
+        let last = self.marks.drain(..passed).next_back();
+        if let Some(Mark { packets, .. }) = last {
+            self.acked = packets;
+            self.choose_mark();
         }
     }
 
@@ -135,7 +199,7 @@ mod tests {
 
     #[test]
     fn offsets_go_on_beyond_32_bits() {
-        let mut flow = Flow::new(None, 1, u32::MAX - 9, false);
+        let mut flow = Flow::new(None, 1, u32::MAX - 9, 0);
         let mut seq = u32::MAX - 9;
         for n in 0..20_000u64 {
             let place = flow.place(seq, 60_000);
@@ -151,7 +215,7 @@ mod tests {
             Some(flow.end + (1 << 30))
         );
         assert_eq!(flow.place(seq.wrapping_add((1 << 30) + 1), 1), None);
-        let flow = Flow::new(None, 1, 1000, true);
+        let flow = Flow::new(None, 1, 1000, UNANCHORED);
         assert_eq!((flow.place(900, 50), flow.place(990, 50)), (Some((0, 0)), Some((0, 40))));
     }
 
@@ -159,7 +223,7 @@ mod tests {
     #[test]
     fn what_is_in_flight_is_bounded_closely() {
         for window in [1, 2, 7, 100, 5000] {
-            let mut flow = Flow::new(None, 1, 0, false);
+            let mut flow = Flow::new(None, 1, 0, 0);
             for n in 0..20_000u64 {
                 flow.count((n + 1) * 100);
                 let acked = (n + 1).saturating_sub(window);

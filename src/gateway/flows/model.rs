@@ -132,7 +132,7 @@ impl Bench {
 
     fn send(&mut self, frame: &[u8]) -> u64 {
         let tracked: Option<Tracked> = self.tracker.look(frame);
-        self.tracker.stamped(self.now, tracked.as_ref());
+        self.tracker.sent(self.now, tracked.as_ref());
         self.next += 1;
         self.next - 1
     }

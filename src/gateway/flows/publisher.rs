@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
 use netsync::{Class, Notice, WorkerWriter};
 
 use super::departures::{Departures, Exit, Leaving, Sent};
 use super::filter::Filter;
 use super::told::{Said, Told};
 use super::tracker::{Tracked, Tracker, TrackerConfig};
+use crate::dpdk::mbuf::BURST;
 use crate::fec::Repair;
 
 /// Repairs that may be on their way out at once; further ones never count. More than the rings of
 /// a port and of a worker that sends for others hold, or 100,000 repairs a second for 160 ms.
 const LEAVING: usize = 16 * 1024;
-/// Source packets that may be on their way out at once, behind which their repairs leave.
-pub(super) const IN_PASSING: u64 = 4096;
+/// Source packets that may be on their way out at once, behind which their repairs leave: a transmit
+/// ring and some bursts. Where another worker sends, as many wait for that.
+const IN_PASSING: u64 = 1024 + 4 * BURST as u64;
 
 /// What a publisher is made of.
 #[derive(Clone, Debug)]
@@ -39,7 +42,8 @@ pub struct PublisherConfig {
 
 impl PublisherConfig {
     fn tracker(&self) -> TrackerConfig {
-        let packets = (self.span + IN_PASSING) as usize;
+        let rings = if self.exit.handed.is_some() { 2 } else { 1 };
+        let packets = (self.span + rings * IN_PASSING) as usize;
         TrackerConfig { flows: self.flows, levels: self.levels, packets }
     }
 
@@ -59,6 +63,12 @@ pub struct Publisher {
     sent_at: Box<[u64]>,
     clock: u64,
     idle: Option<u64>,
+    /// The frames of this burst: of tracked flows or not.
+    burst: ArrayVec<Option<Tracked>, BURST>,
+    /// When it was received.
+    now: u64,
+    /// A flow begins with it.
+    begins: bool,
     /// A tracked flow's frame was stamped since it was last asked.
     hurried: bool,
     told: Arc<Told>,
@@ -75,6 +85,9 @@ impl Publisher {
             departures: Departures::new(config.exit, LEAVING),
             clock: config.clock,
             idle: config.idle,
+            burst: ArrayVec::new(),
+            now: 0,
+            begins: false,
             hurried: false,
             told: config.told,
             said: Said::default(),
@@ -89,17 +102,41 @@ impl Publisher {
 
     /// A frame was stamped with number `seq`, one more than the one before.
     #[inline]
-    pub fn stamped(&mut self, now: u64, seq: u64, frame: Option<&Tracked>) {
+    pub fn stamped(&mut self, now: u64, seq: u64, frame: Option<Tracked>) {
         let place = seq as usize & (self.sent_at.len() - 1);
         self.sent_at[place] = now;
         self.hurried |= frame.is_some();
-        self.tracker.stamped(now + self.clock, frame);
+        self.begins |= frame.as_ref().is_some_and(Tracked::is_syn);
+        self.now = now;
+        if self.burst.is_full() {
+            self.follow();
+        }
+        self.burst.push(frame);
     }
 
-    /// Source packets below `next` are sent, with which the worker has sent `packets` in all.
+    /// What was stamped is about to be sent: publishes flows that begin with it.
+    #[inline]
+    pub fn before_sources(&mut self) {
+        if std::mem::take(&mut self.begins) {
+            self.follow();
+        }
+    }
+
+    /// Source packets below `next` were sent, with which the worker has sent `packets` in all.
     #[inline]
     pub fn sources(&mut self, packets: u64, next: u64) {
+        self.follow();
         self.departures.sources(packets, next);
+    }
+
+    /// Has the tracker follow the frames of this burst, all in order, behind what they take from memory.
+    #[inline]
+    fn follow(&mut self) {
+        let now = self.now + self.clock;
+        self.burst.iter().flatten().for_each(|frame| self.tracker.fetch(frame));
+        for frame in self.burst.drain(..) {
+            self.tracker.sent(now, frame.as_ref());
+        }
     }
 
     /// A repair is sent, as the worker's packet number `packets` from 1.

@@ -1,18 +1,14 @@
 //! The tracked flows of a worker that protects.
 
-use netsync::{Class, Closed, FlowKey, Notice, WorkerWriter};
+use std::hint::black_box;
+
+use netsync::{Class, Closed, FlowKey, Notice, Sought, WorkerWriter};
 
 use super::coverage::Coverage;
 use super::filter::Filter;
-use super::flow::Flow;
+use super::flow::{DIRTY, ENDED, Flow, SENT, UNANCHORED};
 use crate::fec::Members;
 use crate::wire::tcp::{Flag, Segment};
-
-/// A flow that has paused for so long may be one that waits for an answer: its acknowledgements are
-/// looked at when it goes on.
-const PAUSE: u64 = 1_000_000;
-/// Otherwise they are looked at every so many times that it is published.
-const LOOKS: u8 = 8;
 
 /// How large a tracker is.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +34,15 @@ impl TrackerConfig {
 pub struct Tracked {
     key: FlowKey,
     segment: Segment,
+    sought: Sought,
+}
+
+impl Tracked {
+    /// Whether its flow begins, which is to be published before the frame leaves.
+    #[inline]
+    pub fn is_syn(&self) -> bool {
+        self.segment.has(Flag::Syn)
+    }
 }
 
 /// See the module's head, and that of [`super`].
@@ -47,8 +52,9 @@ pub struct Tracker {
     coverage: Coverage,
     /// By number of their entry.
     flows: Box<[Flow]>,
-    /// Those that are to be published.
-    dirty: Vec<u32>,
+    /// Those of which more was sent, and those of which a level moved, that are to be published.
+    sent: Vec<u32>,
+    moved: Vec<u32>,
     last_id: u32,
 }
 
@@ -59,8 +65,9 @@ impl Tracker {
             filter,
             writer,
             coverage: Coverage::new(config.packets, config.levels),
-            flows: (0..config.flows).map(|_| Flow::new(None, 0, 0, false)).collect(),
-            dirty: Vec::with_capacity(config.flows),
+            flows: (0..config.flows).map(|_| Flow::new(None, 0, 0, 0)).collect(),
+            sent: Vec::with_capacity(config.flows),
+            moved: Vec::with_capacity(config.flows),
             last_id: 0,
         }
     }
@@ -73,24 +80,36 @@ impl Tracker {
         }
         let segment = Segment::parse(frame)?;
         let key = self.filter.outbound(&segment)?;
-        Some(Tracked { key, segment })
+        Some(Tracked { sought: self.writer.seek(&key), key, segment })
     }
 
-    /// The next source packet carries this frame. To be called before it leaves.
+    /// Has fetched what [`Tracker::sent`] will need for this frame, a while before.
     #[inline]
-    pub fn stamped(&mut self, now: u64, frame: Option<&Tracked>) {
+    pub fn fetch(&self, frame: &Tracked) {
+        if let Some(slot) = self.writer.find_sought(&frame.key, frame.sought) {
+            let Some(flow) = self.flows.get(slot.index() as usize) else { return };
+            // Loads that nobody waits for.
+            black_box((flow.end, flow.levels[0].to));
+            self.writer.fetch(slot);
+        }
+    }
+
+    /// The next source packet carries this frame, or one of no tracked flow.
+    #[inline]
+    pub fn sent(&mut self, now: u64, frame: Option<&Tracked>) {
         if let Some(event) = self.coverage.begin()
             && let Some(flow) = self.flows.get_mut(event.flow)
         {
             self.coverage.forget(flow, event);
         }
-        if let Some(Tracked { key, segment }) = frame {
-            self.follow(now, key, segment);
+        if let Some(frame) = frame {
+            self.follow(now, frame);
         }
     }
 
-    fn follow(&mut self, now: u64, key: &FlowKey, segment: &Segment) {
-        let known = self.writer.find(key).map(|slot| slot.index() as usize);
+    #[inline]
+    fn follow(&mut self, now: u64, Tracked { key, segment, sought }: &Tracked) {
+        let known = self.writer.find_sought(key, *sought).map(|slot| slot.index() as usize);
         let number = match known {
             _ if segment.has(Flag::Syn) => Some(self.begin(now, key, segment, known)),
             Some(number) => Some(number),
@@ -112,10 +131,10 @@ impl Tracker {
         let flow = &mut self.flows[number];
         let end = match (segment.has(Flag::Rst), segment.has(Flag::Fin)) {
             (true, _) => Closed::Rst,
-            (_, true) if !flow.ended => Closed::Fin,
+            (_, true) if !flow.is(ENDED) => Closed::Fin,
             _ => return,
         };
-        flow.ended = true;
+        flow.flags |= ENDED;
         if let Some(slot) = flow.slot {
             self.writer.close(slot, end);
         }
@@ -125,7 +144,7 @@ impl Tracker {
     fn begin(&mut self, now: u64, key: &FlowKey, syn: &Segment, known: Option<usize>) -> usize {
         if let Some(number) = known {
             let flow = &self.flows[number];
-            if flow.base_seq == syn.data_seq() && !flow.unanchored && !flow.ended {
+            if flow.base_seq == syn.data_seq() && !flow.is(UNANCHORED | ENDED) {
                 return number;
             }
         }
@@ -137,20 +156,24 @@ impl Tracker {
         let number = slot.index() as usize;
         // 0 is nobody's.
         self.last_id = self.last_id.wrapping_add(1).max(1);
-        let dirty = self.flows[number].dirty;
-        self.flows[number] = Flow::new(Some(slot), self.last_id, base_seq, unanchored);
-        self.flows[number].dirty = dirty;
+        let flags =
+            self.flows[number].flags & (DIRTY | SENT) | if unanchored { UNANCHORED } else { 0 };
+        self.flows[number] = Flow::new(Some(slot), self.last_id, base_seq, flags);
         number
     }
 
     /// Source packets below `to` have left.
     #[inline]
     pub fn left(&mut self, to: u64) {
-        let Tracker { coverage, flows, dirty, .. } = self;
+        let Tracker { coverage, flows, sent, .. } = self;
         coverage.leave(to, |coverage, event| {
             if let Some(flow) = flows.get_mut(event.flow) {
                 coverage.departed(flow, event);
-                note(flow, event.flow, dirty);
+                // Each is on it once, so there is room.
+                if flow.is(1) && !flow.is(SENT) {
+                    flow.flags |= SENT;
+                    sent.push(event.flow as u32);
+                }
             }
         });
     }
@@ -158,26 +181,44 @@ impl Tracker {
     /// A repair of these members has left.
     #[inline]
     pub fn covered(&mut self, members: &Members, class: Class) {
-        let Tracker { coverage, flows, dirty, .. } = self;
+        let Tracker { coverage, flows, moved, .. } = self;
         if !coverage.is_of_use() {
             return;
         }
-        coverage.cover(members, class as u8, |coverage, event| {
-            if let Some(flow) = flows.get_mut(event.flow) {
-                coverage.repaired(flow, event);
-                note(flow, event.flow, dirty);
+        coverage.cover(members, class as u8, |coverage, events| {
+            // Loads that nobody waits for.
+            for event in events {
+                black_box(flows.get(event.flow).map(|flow| (flow.id, flow.levels[0].front)));
+            }
+            for &event in events {
+                if let Some(flow) = flows.get_mut(event.flow) {
+                    coverage.repaired(flow, event);
+                    note(flow, event.flow, moved);
+                }
             }
         });
     }
 
-    /// Tells readers what has changed since it was last called.
+    /// Tells readers what has changed since it was last called: of each flow what is in flight, before
+    /// how far its levels have come.
     #[inline]
     pub fn publish(&mut self, now: u64) {
-        let Tracker { writer, coverage, flows, dirty, .. } = self;
-        for number in dirty.drain(..) {
+        let Tracker { writer, coverage, flows, sent, moved, .. } = self;
+        for number in sent.drain(..) {
             let flow = &mut flows[number as usize];
-            flow.dirty = false;
-            tell(now, flow, coverage, writer);
+            flow.flags &= !SENT;
+            tell_sent(now, flow, coverage, writer);
+            note(flow, number as usize, moved);
+        }
+        for &number in moved.iter() {
+            if let Some(slot) = flows[number as usize].slot {
+                writer.fetch(slot);
+            }
+        }
+        for number in moved.drain(..) {
+            let flow = &mut flows[number as usize];
+            flow.flags &= !DIRTY;
+            tell_levels(flow, writer);
         }
     }
 
@@ -205,60 +246,64 @@ impl Tracker {
     }
 }
 
-/// Puts a flow that has changed on the list of those to publish.
+/// Puts a flow of which a level has moved on the list of those to publish.
 #[inline]
-fn note(flow: &mut Flow, number: usize, dirty: &mut Vec<u32>) {
+fn note(flow: &mut Flow, number: usize, moved: &mut Vec<u32>) {
     // Each is on it once, so there is room.
-    if flow.moved != 0 && !flow.dirty {
-        flow.dirty = true;
-        dirty.push(number as u32);
+    if flow.has_moved() && !flow.is(DIRTY) {
+        flow.flags |= DIRTY;
+        moved.push(number as u32);
     }
 }
 
-/// Publishes a flow: what a level is worth, and what is in flight, before the level itself.
+/// Publishes what was sent of a flow and is in flight.
 #[inline]
-fn tell(now: u64, flow: &mut Flow, coverage: &mut Coverage, writer: &mut WorkerWriter) {
+fn tell_sent(now: u64, flow: &mut Flow, coverage: &mut Coverage, writer: &mut WorkerWriter) {
     let Some(slot) = flow.slot else { return };
-    if flow.moved & 1 != 0 {
-        flow.bursts = flow.bursts.wrapping_add(1);
-        let paused = now.saturating_sub(flow.published_ns) >= PAUSE;
-        if paused || flow.stuck || flow.bursts.is_multiple_of(LOOKS) {
-            flow.stuck = false;
-            // Nobody can acknowledge what was not sent.
-            let acked = writer.acked(slot).unwrap_or(0).min(flow.end);
-            coverage.acknowledged(flow, acked);
-        }
+    if flow.is_due(now) {
+        // Nobody can acknowledge what was not sent.
+        let acked = writer.acked(slot).unwrap_or(0).min(flow.end);
+        coverage.acknowledged(flow, acked);
     }
-    // Bytes with many repairs have few, too.
-    for level in (1..flow.levels.len()).rev() {
-        let above = flow.levels[level].to;
-        if flow.moved >> level & 1 == 1 && flow.levels[level - 1].to < above {
-            flow.levels[level - 1].to = above;
-            flow.moved |= 1 << (level - 1);
-        }
-    }
-    let moved = std::mem::take(&mut flow.moved);
+    flow.flags &= !1;
+    writer.sent(slot, flow.levels[0].to, u64::from(flow.in_flight()), now);
+}
+
+/// Publishes how far a flow's levels have come, and before that, what they are worth.
+#[inline]
+fn tell_levels(flow: &mut Flow, writer: &mut WorkerWriter) {
+    let Some(slot) = flow.slot else { return };
     let classes = std::mem::take(&mut flow.classes);
-    if classes != 0 {
-        // The furthest level counts; readers are told once for all that was sent by now.
-        let to = flow.levels[1].to;
-        if classes & !flow.announced != 0 || to > flow.announced_to {
-            let sent = flow.end;
-            for class in [Class::Dense, Class::Sparse, Class::DenseFlushed, Class::SparseFlushed] {
-                if classes >> class as u8 & 1 == 1 {
-                    writer.class_to(slot, class, sent);
-                }
+    let mut moved = flow.take_moved();
+    // The furthest that any of them has come.
+    let mut to = 0;
+    let mut rest = moved;
+    while rest != 0 {
+        let level = rest.trailing_zeros() as usize;
+        rest &= rest - 1;
+        let above = flow.levels[level].to;
+        to = to.max(above);
+        // Bytes with many repairs have few, too.
+        let mut below = level - 1;
+        while below > 0 && flow.levels[below].to < above {
+            flow.levels[below].to = above;
+            moved |= 1 << below;
+            below -= 1;
+        }
+    }
+    if classes & !flow.announced != 0 || to > flow.announced_to {
+        // Readers are told once for all that was sent by now.
+        let sent = flow.end;
+        for class in [Class::Dense, Class::Sparse, Class::DenseFlushed, Class::SparseFlushed] {
+            if classes >> class as u8 & 1 == 1 {
+                writer.class_to(slot, class, sent);
             }
-            (flow.announced, flow.announced_to) = (classes, sent);
         }
+        (flow.announced, flow.announced_to) = (classes, sent);
     }
-    if moved & 1 != 0 {
-        flow.published_ns = now;
-        writer.sent(slot, flow.levels[0].to, u64::from(flow.in_flight()), now);
-    }
-    for level in 1..flow.levels.len() {
-        if moved >> level & 1 == 1 {
-            writer.level(slot, level, flow.levels[level].to);
-        }
+    while moved != 0 {
+        let level = moved.trailing_zeros() as usize;
+        moved &= moved - 1;
+        writer.level(slot, level, flow.levels[level].to);
     }
 }
