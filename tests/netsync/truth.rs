@@ -90,7 +90,9 @@ impl Truth {
 
     /// Time passes.
     pub fn now(&mut self, now: u64) {
-        while let Some((_, gone)) = self.leaving.pop_front_if(|(at, _)| *at <= now) {
+        while self.leaving.front().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, gone)) = self.leaving.pop_front()
+        {
             match gone {
                 Gone::Source(seq) => self.left = seq + 1,
                 Gone::Repair(members) => {
