@@ -283,7 +283,8 @@ fn latency(reader: usize, time: Duration) -> Result<NoticeRow, Problem> {
     let ahead = clock_difference(reader, time)?;
     let Served { mut writer, subscriber, _rest } = Served::new()?;
     let mut notices = subscriber.notices(0)?.ok_or("no ring")?;
-    let mut histogram = Histogram::<u64>::new(3)?;
+    // Up to a minute.
+    let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3)?;
     let mut missed = 0;
     let read = || match notices.poll() {
         Some(Event::Notice(Notice::Repair { left_ns, .. })) => {
