@@ -145,8 +145,9 @@ mod tests {
         }
         assert_eq!(flows.len(), 100_000);
         assert!(shares.iter().all(|&share| share > 20_000), "{shares:?}");
-        let len = set_segment(&mut frame, 700, 9);
-        let segment = crate::wire::tcp::Segment::parse(&frame).unwrap();
+        let mut stream = frame;
+        let len = set_segment(&mut stream, 700, 9);
+        let segment = crate::wire::tcp::Segment::parse(&stream).unwrap();
         assert_eq!((len, segment.len, segment.data_seq()), (6, 6, 9));
         let filter = crate::gateway::flows::Filter::new(&[Default::default()]);
         assert_eq!(filter.outbound(&segment), Some(stream_key(700)));
