@@ -122,11 +122,6 @@ impl TxQueue {
         self.descriptor_status((ring - back) as u16).map(|status| status == DescriptorStatus::Done)
     }
 
-    /// Whether the driver can tell of a packet that it is gone.
-    pub fn tells_when_sent(&self) -> bool {
-        self.tells
-    }
-
     /// Descriptors in this queue's ring, as clamped to what the driver takes.
     pub fn descriptors(&self) -> u16 {
         self.port.tx_descriptors

@@ -238,8 +238,7 @@ impl<P: AsRef<[u8]>> Decoder<P> {
         }
     }
 
-    /// Keeps a copy of a packet whose frame has at most [`SHORT`] bytes; else as
-    /// [`Decoder::keep`].
+    /// As [`Decoder::keep`], but keeps a copy of the frame, which has at most [`SHORT`] bytes.
     #[inline]
     pub fn keep_copy(
         &mut self,

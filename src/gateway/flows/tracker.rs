@@ -228,11 +228,6 @@ impl Tracker {
         self.writer.notice(notice);
     }
 
-    /// Whether a packet of a tracked flow is remembered.
-    pub fn is_busy(&self) -> bool {
-        self.coverage.is_of_use()
-    }
-
     /// How many flows had to leave for others.
     pub fn evicted(&self) -> u64 {
         self.writer.evicted()
