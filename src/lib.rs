@@ -16,6 +16,7 @@ pub mod fec;
 #[cfg(feature = "dpdk")]
 pub mod gateway;
 pub mod lab;
+pub mod link;
 pub mod safety;
 pub mod units;
 pub mod wire;

@@ -9,7 +9,9 @@ use crate::config::{Config, NetsyncSection, Split};
 use crate::control::counters::{DispatchCounters, ProtectCounters, RecoverCounters};
 use crate::dpdk::{Device, Eal, Mempool, Port, PortError, RxQueue, TxQueue, joined};
 use crate::gateway::flows::{Acks, Exit, Publisher, PublisherConfig};
-use crate::gateway::{Blueprint, Dispatch, Gather, Protect, Queues, Recover, Room, Spread};
+use crate::gateway::{
+    Blueprint, Dispatch, Gather, Protect, Queues, Recover, Room, Spread, Steward,
+};
 
 /// How many packets may be on their way from one worker to another: enough for a core that rests.
 const DEPTH: u32 = 1023;
@@ -148,6 +150,17 @@ impl Crew {
             coder.room.read_acks(Acks::new(section.filter(), writer));
         }
         Ok(netsync)
+    }
+
+    /// Puts the rooms under control.
+    pub(super) fn obey(&mut self, steward: &mut Steward) {
+        self.protect.iter_mut().for_each(|coder| steward.take_on_protect(&mut coder.room));
+        self.recover.iter_mut().for_each(|coder| steward.take_on_recover(&mut coder.room));
+    }
+
+    /// The WAN port's address.
+    pub(super) fn wan_mac(&self) -> [u8; 6] {
+        self.wan.port.mac()
     }
 
     /// The ports, and each worker with its rooms: those that receive for others first, those that send for others

@@ -19,6 +19,7 @@ mod plan;
 mod run;
 mod service;
 mod wan;
+mod watch;
 
 use std::error::Error;
 use std::fmt::Display;

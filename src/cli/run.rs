@@ -9,7 +9,8 @@ use clap::Args;
 
 use super::Outcome;
 use super::crew::Crew;
-use super::service::{Service, Watch, quietly};
+use super::service::{Service, quietly};
+use super::watch::Control;
 use crate::config::Config;
 use crate::dpdk::{Eal, EalConfig};
 use crate::gateway::Blueprint;
@@ -39,18 +40,18 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     };
     let eal = quietly(|| Eal::init(&eal_config))?;
     describe(&config, &blueprint, &eal);
-    let mut crew = Crew::new(&eal, &config, &split, &blueprint, epoch())?;
+    let epoch = epoch();
+    let mut crew = Crew::new(&eal, &config, &split, &blueprint, epoch)?;
+    let mut steward = blueprint.steward(epoch, crew.wan_mac(), config.wan.peer_mac.0);
+    crew.obey(&mut steward);
     let start = Instant::now();
-    let mut netsync = match &config.netsync {
+    let netsync = match &config.netsync {
         Some(section) => Some(crew.tell(section, &blueprint, now_ns())?),
         None => None,
     };
     let (ports, stations) = crew.stations(&config);
-    let watch: &mut dyn Watch = match &mut netsync {
-        Some(netsync) => netsync,
-        None => &mut (),
-    };
-    service.serve(&eal, &ports, config.gateway.idle, stations, start, watch)?;
+    let mut control = Control { steward, netsync, start };
+    service.serve(&eal, &ports, config.gateway.idle, stations, start, &mut control)?;
     crew.print()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -71,6 +71,10 @@ counters! {
         repair_flushed,
         /// Frames too large to protect, sent as they are.
         bypassed,
+        /// Frames sent for control.
+        control_sent,
+        /// Frames not sent for control: no buffer was free, or the WAN port was full.
+        control_unsent,
         /// Frames for bridges only that were let in, as configured, to be treated as any other.
         link_local_passed,
         /// Dropped: a frame for bridges only.
@@ -108,6 +112,14 @@ counters! {
         recovered,
         /// Of those, frames that came unprotected.
         bypassed,
+        /// Control packets that were verified and handed up.
+        control_heard,
+        /// Control packets that were verified, but dropped: control did not keep up.
+        control_unheard,
+        /// Frames sent on the LAN for control.
+        control_sent,
+        /// Frames not sent for control: no buffer was free, or the LAN port was full.
+        control_unsent,
         /// Repair packets that were taken.
         repair_received,
         /// Of those, repairs whose members had all arrived.

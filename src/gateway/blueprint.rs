@@ -9,12 +9,15 @@ use thiserror::Error;
 use super::protect::ProtectConfig;
 use super::recover::RecoverConfig;
 use super::settings::{LinkLocal, Outer, Oversize, Side};
+use super::steward::Steward;
 use crate::dpdk::Kept;
 use crate::dpdk::mbuf::BURST;
 use crate::dpdk::mempool;
 use crate::fec::group::MAX_RUNS;
 use crate::fec::xor::Engine;
 use crate::fec::{Code, DecoderConfig, EncoderConfig, Run, Timing};
+use crate::link::{Supervisor, SupervisorConfig};
+use crate::wire::control::Sender;
 use crate::wire::outer::{MIN_FRAME, OUTER_LEN};
 use crate::wire::repair::REPAIR_LEN;
 use crate::wire::shim::Integrity;
@@ -309,6 +312,17 @@ impl Blueprint {
             oversize: self.oversize,
             encoder: self.encoder(),
         }
+    }
+
+    /// What steps the link, sending from `source` to `destination`.
+    pub fn steward(&self, epoch: u32, source: [u8; 6], destination: [u8; 6]) -> Steward {
+        let channel = self.side.channel(0);
+        let config = SupervisorConfig {
+            sender: Sender { channel, epoch },
+            peer_channel: self.side.other().channel(0),
+        };
+        let outer = Outer::new(source, destination, self.ethertype, self.wan_mtu);
+        Steward::new(Supervisor::new(config), outer)
     }
 
     /// `recover` for the peer's worker number `worker`.

@@ -6,6 +6,8 @@
 //! usually rebuilt. An older epoch than the present one is refused, unless the present one has been
 //! silent for a second: a peer whose clock was set back must not be shut out for good.
 
+use crate::wire::shim::is_later;
+
 /// How long an epoch must be silent before an older one may follow it.
 const SILENCE: u64 = 1_000_000_000;
 /// How close in numbers two packets must be to confirm each other.
@@ -48,6 +50,8 @@ pub struct Inbound {
     heard: u64,
     epoch_claim: Option<Claim>,
     jump_claim: Option<Claim>,
+    /// A later epoch that the peer has named.
+    announced: Option<u32>,
 }
 
 impl Inbound {
@@ -70,7 +74,8 @@ impl Inbound {
             _ => {}
         }
         let claim = Claim { epoch, seq, repair };
-        let confirmed = self.epoch_claim.is_some_and(|earlier| earlier.agrees(claim));
+        let confirmed = self.announced == Some(epoch)
+            || self.epoch_claim.is_some_and(|earlier| earlier.agrees(claim));
         // With nothing to lose, the first packet is believed.
         if self.epoch.is_some() && !confirmed {
             self.epoch_claim = Some(claim);
@@ -80,6 +85,12 @@ impl Inbound {
         Verdict::Begins
     }
 
+    /// The peer has said itself that it is in this epoch: one that is later than the present one needs
+    /// no second packet.
+    pub fn announce(&mut self, epoch: u32) {
+        self.announced = Some(epoch).filter(|_| self.epoch.is_none_or(|now| is_later(epoch, now)));
+    }
+
     /// A packet of the present epoch lies far ahead. Where to go on, if an earlier one agrees.
     pub fn judge_jump(&mut self, seq: u64, repair: bool) -> Option<u64> {
         let claim = Claim { epoch: self.epoch?, seq, repair };
@@ -87,11 +98,6 @@ impl Inbound {
         self.jump_claim = None;
         Some(earlier.seq.min(seq))
     }
-}
-
-/// Epochs are times modulo 2^32: the later of two is the one less than half the circle ahead.
-fn is_later(epoch: u32, than: u32) -> bool {
-    epoch.wrapping_sub(than) as i32 > 0
 }
 
 #[cfg(test)]
@@ -119,6 +125,19 @@ mod tests {
         assert_eq!(inbound.judge(0, 8, 0, false), Verdict::Unconfirmed);
         assert_eq!(inbound.judge(0, 8, 0, true), Verdict::Begins);
         assert_eq!(inbound.judge(0, 7, 2, false), Verdict::Stale);
+    }
+
+    #[test]
+    fn an_epoch_that_the_peer_has_named_begins_at_once() {
+        let mut inbound = Inbound::default();
+        inbound.judge(0, 7, 0, false);
+        inbound.announce(8);
+        assert_eq!(inbound.judge(0, 9, 0, false), Verdict::Unconfirmed);
+        assert_eq!(inbound.judge(0, 8, 0, false), Verdict::Begins);
+        // An older one does not.
+        inbound.announce(7);
+        assert_eq!(inbound.judge(0, 7, 0, false), Verdict::Stale);
+        assert_eq!(inbound.judge(2 * SECOND, 7, 0, false), Verdict::Unconfirmed);
     }
 
     #[test]

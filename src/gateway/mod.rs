@@ -22,9 +22,11 @@ pub mod flows;
 pub mod gather;
 pub mod inbound;
 pub mod io;
+pub mod post;
 pub mod protect;
 pub mod recover;
 pub mod settings;
+pub mod steward;
 pub mod worker;
 
 pub use blueprint::{Blueprint, BlueprintError};
@@ -34,4 +36,5 @@ pub use io::{Outbox, Queues, Receive, Transmit};
 pub use protect::Protect;
 pub use recover::{Observer, Recover};
 pub use settings::{LinkLocal, Outer, Oversize, Side};
+pub use steward::Steward;
 pub use worker::{Idle, Room, Worker};

@@ -13,6 +13,7 @@ use zerocopy::IntoBytes;
 
 use super::flows::Publisher;
 use super::io::{Outbox, Receive, Transmit, fetched};
+use super::post::{self, Parcel, ProtectOrder};
 use super::settings::{LinkLocal, Outer, Oversize};
 use super::worker::Room;
 use crate::control::counters::ProtectCounters;
@@ -69,6 +70,8 @@ pub struct Protect<L, W> {
     counters: Arc<ProtectCounters>,
     /// Who tells storage processes, if anyone does.
     publisher: Option<Box<Publisher>>,
+    /// From control, if there is one.
+    orders: Option<post::Receiver<ProtectOrder>>,
 }
 
 /// A frame that has been sent, or soon will be, and is yet to be encoded.
@@ -113,6 +116,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             spare: Burst::new(),
             counters: Arc::default(),
             publisher: None,
+            orders: None,
         }
     }
 
@@ -124,6 +128,11 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     /// Who tells storage processes.
     pub fn publisher(&self) -> Option<&Publisher> {
         self.publisher.as_deref()
+    }
+
+    /// Obeys these orders, from now on: to be called before the first turn.
+    pub fn obey(&mut self, orders: post::Receiver<ProtectOrder>) {
+        self.orders = Some(orders);
     }
 
     /// Its counters, to be read from anywhere.
@@ -267,6 +276,26 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         self.encoder.poll(now);
     }
 
+    /// Does what control wants.
+    #[inline]
+    fn take_orders(&mut self, now: u64) {
+        for _ in 0..post::ORDERS {
+            let Some(order) = self.orders.as_ref().and_then(post::Receiver::receive) else {
+                return;
+            };
+            match order {
+                ProtectOrder::Send(parcel) => self.send_parcel(now, &parcel),
+            }
+        }
+    }
+
+    #[cold]
+    fn send_parcel(&mut self, now: u64, parcel: &Parcel) {
+        let sent = post::packet(&self.pool, parcel).is_some_and(|mbuf| self.wan.push(now, mbuf));
+        self.counters.control_sent.add(u64::from(sent));
+        self.counters.control_unsent.add(u64::from(!sent));
+    }
+
     /// Sends the repairs that are due, as far as the port takes them; the others stay where they
     /// are.
     fn send_repairs(&mut self, now: u64) {
@@ -329,6 +358,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         // What the port did not take last time goes first, and nothing is received meanwhile: the
         // queue that builds up when the WAN is full is the LAN port's.
         self.wan.send(now);
+        self.take_orders(now);
         self.send_repairs(now);
         if !self.wan.is_empty() {
             self.publish(now);

@@ -14,6 +14,7 @@ use arrayvec::ArrayVec;
 use super::flows::Acks;
 use super::inbound::{Inbound, Verdict};
 use super::io::{Outbox, Receive, Transmit, fetched};
+use super::post::{self, Heard, Parcel, RecoverOrder, What};
 use super::settings::Oversize;
 use super::worker::Room;
 use crate::control::counters::{Counter, RecoverCounters};
@@ -22,6 +23,7 @@ use crate::dpdk::{Kept, Mempool, kept};
 use crate::fec::decoder::{Admission, RepairFate, RepairIn};
 use crate::fec::{CheckKey, Decoder, DecoderConfig, Rebuilt, SHORT, copy_short};
 use crate::wire::Bad;
+use crate::wire::control;
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::{self, RepairHeader, repair_key};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
@@ -68,6 +70,15 @@ pub struct Recover<W, L, O> {
     copies: Box<[[u8; SHORT]; BURST]>,
     /// The repair packets of this burst.
     repairs: ArrayVec<RepairIn<Kept>, BURST>,
+    /// To and from control, if there is one.
+    desk: Option<Desk>,
+}
+
+/// The room's ends of the post.
+struct Desk {
+    number: u8,
+    orders: post::Receiver<RecoverOrder>,
+    heard: post::Sender<Heard>,
 }
 
 /// A source packet that is delivered, and yet to be kept in the window.
@@ -181,12 +192,24 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             sources: ArrayVec::new(),
             copies: Box::new([[0; SHORT]; BURST]),
             repairs: ArrayVec::new(),
+            desk: None,
         }
     }
 
     /// Its counters, to be read from anywhere.
     pub fn counters(&self) -> Arc<RecoverCounters> {
         Arc::clone(&self.out.counters)
+    }
+
+    /// Obeys these orders and hands up what is for control, as room number `number`: to be called before
+    /// the first turn.
+    pub fn obey(
+        &mut self,
+        number: u8,
+        orders: post::Receiver<RecoverOrder>,
+        heard: post::Sender<Heard>,
+    ) {
+        self.desk = Some(Desk { number, orders, heard });
     }
 
     /// Has acknowledgements read in what is delivered, from now on.
@@ -232,6 +255,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         if shim.channel != self.config.channel {
             return counters.unknown_channel.add(1);
         }
+        if shim.kind == Kind::Control {
+            return self.hear(now, &shim, rest, mbuf.len());
+        }
         if shim.integrity != self.config.integrity {
             return counters.bad_integrity.add(1);
         }
@@ -248,7 +274,47 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 Err(bad) => self.reason(bad).add(1),
                 Ok((header, _)) => self.take_repair(now, &shim, header, mbuf),
             },
+            Kind::Control => {}
         }
+    }
+
+    /// Hands a control packet up, if its check is right.
+    #[cold]
+    fn hear(&self, at: u64, shim: &Shim, rest: &[u8], len: usize) {
+        let body = match control::verify(shim, rest) {
+            Ok(body) => body,
+            Err(bad) => return self.reason(bad).add(1),
+        };
+        let heard = |desk: &Desk, bytes| {
+            let what = What::Control(*shim);
+            desk.heard.send(Heard { at, room: desk.number, len: len as u16, what, bytes })
+        };
+        let counters = &self.out.counters;
+        match self.desk.as_ref().zip(Parcel::of(&[body])).map(|(desk, bytes)| heard(desk, bytes)) {
+            Some(true) => counters.control_heard.add(1),
+            _ => counters.control_unheard.add(1),
+        }
+    }
+
+    /// Does what control wants.
+    #[inline]
+    fn take_orders(&mut self, now: u64) {
+        for _ in 0..post::ORDERS {
+            let order = self.desk.as_ref().and_then(|desk| desk.orders.receive());
+            let Some(order) = order else { return };
+            match order {
+                RecoverOrder::Send(parcel) => self.send_parcel(now, &parcel),
+                RecoverOrder::Epoch(epoch) => self.inbound.announce(epoch),
+            }
+        }
+    }
+
+    #[cold]
+    fn send_parcel(&mut self, now: u64, parcel: &Parcel) {
+        let out = &mut self.out;
+        let sent = post::packet(&out.pool, parcel).is_some_and(|mbuf| out.lan.push(now, mbuf));
+        out.counters.control_sent.add(u64::from(sent));
+        out.counters.control_unsent.add(u64::from(!sent));
     }
 
     /// Verifies the length and the check of a source packet, of which `rest` is what follows the
@@ -428,6 +494,7 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
     fn poll(&mut self, now: u64) -> usize {
         // What the port did not take last time goes first, and nothing is received meanwhile.
         self.settle_when_sent(now);
+        self.take_orders(now);
         if !self.out.lan.is_empty() {
             self.out.publish();
             return 0;

@@ -159,6 +159,7 @@ impl Witness for Measurements {
                     self.repair(now, &header, fate);
                 }
             }
+            Kind::Control => {}
         }
     }
 }

@@ -8,8 +8,10 @@
 //! * **Must not:** trust a byte. No input panics; every number is checked before it is handed on,
 //!   and what does not fit is refused under one [`Bad`] reason.
 
+pub mod control;
 pub mod flow;
 pub mod outer;
+pub mod parcel;
 pub mod repair;
 pub mod shim;
 pub mod tcp;

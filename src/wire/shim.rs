@@ -17,7 +17,8 @@
 //! ```
 //!
 //! A source packet's shim is followed by the LAN frame, `length` bytes of it, without FCS; bytes
-//! behind those are Ethernet padding. A repair packet's is followed by [`super::repair`]'s header.
+//! behind those are Ethernet padding. A repair packet's is followed by [`super::repair`]'s header, a
+//! control packet's by [`super::control`]'s body.
 
 use zerocopy::byteorder::network_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -38,6 +39,8 @@ pub enum Kind {
     Source = 0,
     /// The XOR of the LAN frames of one group.
     Repair = 1,
+    /// What the gateways tell each other.
+    Control = 2,
 }
 
 /// What confirms a packet. A third way, a 16-byte keyed tag, has its number reserved: 2.
@@ -61,11 +64,11 @@ pub struct Shim {
     pub integrity: Integrity,
     /// Whose sequence space it belongs to.
     pub channel: u8,
-    /// Source: bytes of the frame. Repair: bytes of the XOR.
+    /// Source: bytes of the frame. Repair: bytes of the XOR. Control: bytes of the body.
     pub length: u16,
     /// Which life of the channel.
     pub epoch: u32,
-    /// Source: its number. Repair: the lowest number in its group.
+    /// Source: its number. Repair: the lowest number in its group. Control: its number among those.
     pub seq: u64,
     /// As [`Integrity`] says; 0 when that is off.
     pub check: u64,
@@ -93,6 +96,7 @@ impl Shim {
         let kind = match raw.version_kind_integrity >> 2 & 3 {
             0 => Kind::Source,
             1 => Kind::Repair,
+            2 => Kind::Control,
             _ => return Err(Bad::Kind),
         };
         let integrity = match raw.version_kind_integrity & 3 {
@@ -141,6 +145,12 @@ pub fn channel_of(packet: &[u8]) -> Option<u8> {
     Raw::ref_from_prefix(packet).ok().map(|(raw, _)| raw.channel)
 }
 
+/// Whether an epoch is the later of two. They are times modulo 2^32: the later one is less than half the
+/// circle ahead.
+pub fn is_later(epoch: u32, than: u32) -> bool {
+    epoch.wrapping_sub(than) as i32 > 0
+}
+
 /// The key of the checks that source packets carry.
 pub fn source_key(channel: u8, epoch: u32) -> CheckKey {
     CheckKey::new(Kind::Source as u8, channel, epoch)
@@ -184,7 +194,7 @@ mod tests {
         };
         assert_eq!(Shim::parse(&good[..23]), Err(Bad::Truncated));
         assert_eq!(with(0, 0x21), Err(Bad::Version));
-        assert_eq!(with(0, 0x19), Err(Bad::Kind));
+        assert_eq!(with(0, 0x1D), Err(Bad::Kind));
         assert_eq!(with(0, 0x12), Err(Bad::Integrity));
         assert_eq!(with(8, 0x40), Err(Bad::Sequence));
         assert_eq!(shim().frame(&[0; 59]), Err(Bad::Length));

@@ -13,7 +13,7 @@ const TO_ANY: [Damage; 9] = [
     ("truncated", |packet| packet.truncate(SHIM - 1)),
     ("truncated", |packet| packet.truncate(SHIM + 23)),
     ("bad_version", |packet| packet[SHIM] ^= 0x30),
-    ("bad_kind", |packet| packet[SHIM] |= 0x08),
+    ("bad_kind", |packet| packet[SHIM] |= 0x0C),
     ("bad_integrity", |packet| packet[SHIM] &= !1),
     ("bad_integrity", |packet| packet[SHIM] = packet[SHIM] & !3 | 2),
     ("bad_sequence", |packet| packet[SHIM + 8] = 0x40),

@@ -30,6 +30,7 @@ fn packets(run: &Run) -> Vec<Packet> {
                 let (header, _) = RepairHeader::parse(&shim, rest, Some(key)).unwrap();
                 Packet::Repair { members: header.members.iter().collect() }
             }
+            Kind::Control => panic!("the laboratory has no control"),
         }
     };
     wire.iter().map(|(_, packet)| parse(packet)).collect()

@@ -63,6 +63,7 @@ impl Truth {
                 let members = header.members.iter().collect();
                 self.leaving.push_back((gone, Gone::Repair(members)));
             }
+            Kind::Control => {}
         }
     }
 

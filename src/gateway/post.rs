@@ -1,0 +1,90 @@
+//! The post between control and the rooms: bounded mailboxes, their letters by value.
+//!
+//! * **Does:** hands over orders to rooms, and to control what rooms heard.
+//! * **Fed by:** control, or a room: one at each end.
+//! * **Feeds:** the other one.
+//! * **Runs on:** either thread.
+//! * **Must not:** allocate, free, lock or wait at a room's end. A mailbox that is full takes nothing
+//!   more, and whoever could not send counts that.
+
+use std::sync::Arc;
+
+use crossbeam::queue::ArrayQueue;
+
+use crate::dpdk::{Mbuf, Mempool};
+
+pub use crate::link::{Heard, What};
+pub use crate::wire::parcel::Parcel;
+
+/// Letters that a mailbox holds: control looks every 10 ms, a room each turn.
+pub const DEPTH: usize = 64;
+/// Orders that a room takes in a turn: they are rare, and packets wait meanwhile.
+pub const ORDERS: usize = 4;
+
+/// What control tells a room that protects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "a box would be freed in a room")]
+pub enum ProtectOrder {
+    /// Send this frame through the WAN port. It is whole, outer header included.
+    Send(Parcel),
+}
+
+/// What control tells a room that recovers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "a box would be freed in a room")]
+pub enum RecoverOrder {
+    /// Send this frame through the LAN port.
+    Send(Parcel),
+    /// The peer has said that it is in this epoch.
+    Epoch(u32),
+}
+
+/// A packet of a parcel's bytes and padding, or `None` when the pool is empty or it does not fit.
+pub(super) fn packet(pool: &Mempool, parcel: &Parcel) -> Option<Mbuf> {
+    let mut mbuf = pool.alloc()?;
+    parcel.write(mbuf.append(parcel.len())?);
+    Some(mbuf)
+}
+
+/// The end of a mailbox that letters go into.
+pub struct Sender<T>(Arc<ArrayQueue<T>>);
+
+/// The end of a mailbox that letters come out of.
+pub struct Receiver<T>(Arc<ArrayQueue<T>>);
+
+/// A mailbox for up to `depth` letters, at least one.
+pub fn mailbox<T>(depth: usize) -> (Sender<T>, Receiver<T>) {
+    let queue = Arc::new(ArrayQueue::new(depth.max(1)));
+    (Sender(Arc::clone(&queue)), Receiver(queue))
+}
+
+impl<T> Sender<T> {
+    /// Hands over a letter. False, and the letter gone, when the mailbox is full.
+    pub fn send(&self, letter: T) -> bool {
+        self.0.push(letter).is_ok()
+    }
+}
+
+impl<T> Receiver<T> {
+    /// The next letter. Where there is none, this is two loads.
+    #[inline]
+    pub fn receive(&self) -> Option<T> {
+        // Looking first saves the fence that taking out of an empty queue costs.
+        if self.0.is_empty() { None } else { self.0.pop() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_come_in_order_and_a_full_mailbox_takes_none() {
+        let (sender, receiver) = mailbox(2);
+        assert_eq!(receiver.receive(), None);
+        assert_eq!([1, 2, 3].map(|n| sender.send(n)), [true, true, false]);
+        assert_eq!([receiver.receive(), receiver.receive()], [Some(1), Some(2)]);
+        assert!(sender.send(4));
+        assert_eq!([receiver.receive(), receiver.receive()], [Some(4), None]);
+    }
+}

@@ -1,0 +1,28 @@
+//! What a room hands up to control.
+
+use crate::wire::parcel::Parcel;
+use crate::wire::shim::Shim;
+
+/// A packet that is for the gateway itself, and how it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// When the room received it, in its time.
+    pub at: u64,
+    /// The room's number among those of its kind.
+    pub room: u8,
+    /// How long it was on the wire, outer header and padding included, in bytes.
+    pub len: u16,
+    /// What it is.
+    pub what: What,
+    /// A control packet's verified body, behind the shim; or a whole frame.
+    pub bytes: Parcel,
+}
+
+/// What was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A control packet with this shim, whose check is right. It may be old, or come twice.
+    Control(Shim),
+    /// A frame for the gateway itself, from the port that the room receives from.
+    Frame,
+}

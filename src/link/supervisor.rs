@@ -1,0 +1,112 @@
+//! Control's part of the link: what control packets say and what follows from them.
+//!
+//! A pure state machine, stepped by whoever owns the clock: [`Supervisor::handle`] for what rooms
+//! heard, [`Supervisor::poll`] for what is to be sent, [`Supervisor::next_deadline`] for when to poll
+//! at the latest. Each subject has a file of its own and a few lines here.
+
+use super::heard::{Heard, What};
+use super::replay::Replay;
+use crate::wire::control::{self, Sender, Type};
+use crate::wire::parcel::Parcel;
+use crate::wire::shim::{Shim, is_later};
+
+/// How long the peer must be silent before an epoch that is not later than its last one is believed, in
+/// nanoseconds: a peer whose clock was set back must not be shut out.
+const SILENCE: u64 = 1_000_000_000;
+
+/// What a supervisor is made of.
+#[derive(Clone, Debug)]
+pub struct SupervisorConfig {
+    /// Who we are.
+    pub sender: Sender,
+    /// The peer's first channel.
+    pub peer_channel: u8,
+}
+
+/// What became of control packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Packets that were made.
+    pub sent: u64,
+    /// Packets that were taken in.
+    pub taken: u64,
+    /// Refused: here before, or too old to tell.
+    pub replayed: u64,
+    /// Refused: of an epoch that has ended.
+    pub stale: u64,
+    /// Refused: of a type that this version does not have, or with fields that are none.
+    pub unknown: u64,
+}
+
+/// See the module's head.
+pub struct Supervisor {
+    config: SupervisorConfig,
+    tally: Tally,
+    peer_epoch: Option<u32>,
+    heard_at: u64,
+    replay: Replay,
+}
+
+impl Supervisor {
+    /// Nobody has been heard yet.
+    pub fn new(config: SupervisorConfig) -> Supervisor {
+        Supervisor {
+            config,
+            tally: Tally::default(),
+            peer_epoch: None,
+            heard_at: 0,
+            replay: Replay::default(),
+        }
+    }
+
+    /// What became of control packets.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// The peer's present epoch, if it was heard.
+    pub fn peer_epoch(&self) -> Option<u32> {
+        self.peer_epoch
+    }
+
+    /// A room has heard something.
+    pub fn handle(&mut self, _now: u64, heard: &Heard) {
+        let What::Control(shim) = heard.what else { return };
+        if shim.channel != self.config.peer_channel || !self.is_fresh(heard.at, &shim) {
+            return;
+        }
+        match control::parse(heard.bytes.bytes()) {
+            Ok((Type::Hello | Type::Handshake | Type::Report, _)) => self.tally.taken += 1,
+            Err(_) => self.tally.unknown += 1,
+        }
+    }
+
+    /// Hands out what is to be sent by `now`: packets from their shim on.
+    pub fn poll(&mut self, _now: u64, _send: &mut impl FnMut(Parcel)) {}
+
+    /// When [`Supervisor::poll`] next has something to do if nothing is heard.
+    pub fn next_deadline(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether a packet is of the peer's present epoch, which it may begin, and was not here before.
+    fn is_fresh(&mut self, at: u64, shim: &Shim) -> bool {
+        match self.peer_epoch {
+            Some(present) if present == shim.epoch => {}
+            Some(present) if !is_later(shim.epoch, present) && at < self.heard_at + SILENCE => {
+                self.tally.stale += 1;
+                return false;
+            }
+            _ => {
+                self.peer_epoch = Some(shim.epoch);
+                self.replay = Replay::default();
+            }
+        }
+        if !self.replay.admit(shim.seq) {
+            self.tally.replayed += 1;
+            return false;
+        }
+        self.heard_at = self.heard_at.max(at);
+        true
+    }
+}
