@@ -177,11 +177,10 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     }
 
     /// Puts the headers in front of a frame, and remembers the frame for the encoder.
-    fn stamp(&mut self, now: u64, mut mbuf: Mbuf) -> Option<Mbuf> {
+    fn stamp(&mut self, mut mbuf: Mbuf) -> Option<Mbuf> {
         let nth = self.stamped.len();
         let seq = self.encoder.next_seq() + nth as u64;
         let frame = mbuf.data();
-        let tracked = self.publisher.as_ref().and_then(|publisher| publisher.look(frame));
         let length = frame.len();
         let check = self.source_key.map_or(0, |key| key.check(seq, frame));
         let copied = length <= SHORT;
@@ -203,9 +202,6 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         };
         headers[..OUTER_LEN].copy_from_slice(self.config.outer.ether.as_bytes());
         headers[OUTER_LEN..].copy_from_slice(&shim.emit());
-        if let Some(publisher) = &mut self.publisher {
-            publisher.stamped(now, seq, tracked);
-        }
         self.checks.push(check);
         self.stamped.push(match copied {
             true => Stamped::Copied(length as u8),
@@ -229,7 +225,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 mbuf
             }
             Class::Protect => {
-                let Some(packet) = self.stamp(now, mbuf) else { return };
+                let Some(packet) = self.stamp(mbuf) else { return };
                 tally.sources += 1;
                 tally.source_bytes += len;
                 packet
@@ -239,24 +235,27 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         self.wan.push(now, packet);
     }
 
+    /// Looks at the frames of this burst, which are about to be sent.
+    #[inline]
+    fn look(&mut self, now: u64) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.look(now, &frames(&self.stamped, &self.copies));
+        }
+    }
+
     /// Gives the encoder the frames of this burst, which have been sent.
     fn encode(&mut self, now: u64) {
+        let count = self.stamped.len();
         if let Some(publisher) = &mut self.publisher
-            && !self.stamped.is_empty()
+            && count > 0
         {
-            let next = self.encoder.next_seq() + self.stamped.len() as u64;
-            publisher.sources(self.wan.pushed(), next);
+            let next = self.encoder.next_seq() + count as u64;
+            publisher.sources(now, count, next, self.wan.pushed(), self.wan.taken());
             if let Some(idle) = publisher.take_hurry() {
                 self.encoder.hurry(idle);
             }
         }
-        let mut frames = ArrayVec::<&[u8], BURST>::new();
-        for (stamped, copy) in self.stamped.iter().zip(self.copies.iter()) {
-            frames.push(match stamped {
-                Stamped::Copied(len) => &copy[..usize::from(*len)],
-                Stamped::Kept(frame) => frame.data(),
-            });
-        }
+        let frames = frames(&self.stamped, &self.copies);
         self.encoder.push_batch(now, &frames, &self.checks);
         drop(frames);
         self.checks.clear();
@@ -310,6 +309,22 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     }
 }
 
+/// The bytes of what was stamped.
+#[inline]
+fn frames<'a>(
+    stamped: &'a [Stamped],
+    copies: &'a [[u8; SHORT]; BURST],
+) -> ArrayVec<&'a [u8], BURST> {
+    let mut frames = ArrayVec::new();
+    for (stamped, copy) in stamped.iter().zip(copies) {
+        frames.push(match stamped {
+            Stamped::Copied(len) => &copy[..usize::from(*len)],
+            Stamped::Kept(frame) => frame.data(),
+        });
+    }
+    frames
+}
+
 #[inline]
 fn emit(
     config: &ProtectConfig,
@@ -340,9 +355,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         for mbuf in fetched(std::mem::take(&mut self.received), HEADERS, |_| true) {
             self.take_in(now, mbuf, &mut tally);
         }
-        if let Some(publisher) = &mut self.publisher {
-            publisher.before_sources();
-        }
+        self.look(now);
         self.wan.send(now);
         self.counters.lan_in.add(count as u64);
         self.counters.lan_in_bytes.add(tally.bytes);

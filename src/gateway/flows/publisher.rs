@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
 use netsync::{Class, Notice, WorkerWriter};
 
 use super::departures::{Departures, Exit, Leaving, Sent};
 use super::filter::Filter;
 use super::told::{Said, Told};
-use super::tracker::{Tracked, Tracker, TrackerConfig};
+use super::tracker::{Tracker, TrackerConfig};
 use crate::dpdk::mbuf::BURST;
 use crate::fec::Repair;
 
@@ -63,12 +62,6 @@ pub struct Publisher {
     sent_at: Box<[u64]>,
     clock: u64,
     idle: Option<u64>,
-    /// The frames of this burst: of tracked flows or not.
-    burst: ArrayVec<Option<Tracked>, BURST>,
-    /// When it was received.
-    now: u64,
-    /// A flow begins with it.
-    begins: bool,
     /// A tracked flow's frame was stamped since it was last asked.
     hurried: bool,
     told: Arc<Told>,
@@ -85,57 +78,37 @@ impl Publisher {
             departures: Departures::new(config.exit, LEAVING),
             clock: config.clock,
             idle: config.idle,
-            burst: ArrayVec::new(),
-            now: 0,
-            begins: false,
             hurried: false,
             told: config.told,
             said: Said::default(),
         }
     }
 
-    /// What a frame that is about to be stamped has to do with tracked flows.
-    #[inline]
-    pub fn look(&self, frame: &[u8]) -> Option<Tracked> {
-        self.tracker.look(frame)
-    }
-
-    /// A frame was stamped with number `seq`, one more than the one before.
-    #[inline]
-    pub fn stamped(&mut self, now: u64, seq: u64, frame: Option<Tracked>) {
-        let place = seq as usize & (self.sent_at.len() - 1);
-        self.sent_at[place] = now;
-        self.hurried |= frame.is_some();
-        self.begins |= frame.as_ref().is_some_and(Tracked::is_syn);
-        self.now = now;
-        if self.burst.is_full() {
-            self.follow();
+    /// These frames, a burst at most, are about to be sent as the next source packets. Flows that begin
+    /// with them are published.
+    #[inline(never)]
+    pub fn look(&mut self, now: u64, frames: &[&[u8]]) {
+        if self.tracker.is_idle() {
+            return;
         }
-        self.burst.push(frame);
-    }
-
-    /// What was stamped is about to be sent: publishes flows that begin with it.
-    #[inline]
-    pub fn before_sources(&mut self) {
-        if std::mem::take(&mut self.begins) {
-            self.follow();
+        for (nth, frame) in (0..).zip(frames) {
+            self.tracker.look(now + self.clock, nth, frame);
         }
+        self.hurried |= self.tracker.has_seen();
     }
 
-    /// Source packets below `next` were sent, with which the worker has sent `packets` in all.
-    #[inline]
-    pub fn sources(&mut self, packets: u64, next: u64) {
-        self.follow();
-        self.departures.sources(packets, next);
-    }
-
-    /// Has the tracker follow the frames of this burst, all in order, behind what they take from memory.
-    #[inline]
-    fn follow(&mut self) {
-        let now = self.now + self.clock;
-        self.burst.iter().flatten().for_each(|frame| self.tracker.fetch(frame));
-        for frame in self.burst.drain(..) {
-            self.tracker.sent(now, frame.as_ref());
+    /// The frames looked at last were sent, `count` of them with numbers below `next`. With them the
+    /// worker has sent `packets` in all, of which its queue has taken `taken`.
+    #[inline(never)]
+    pub fn sources(&mut self, now: u64, count: usize, next: u64, packets: u64, taken: u64) {
+        for seq in next - count as u64..next {
+            let place = seq as usize & (self.sent_at.len() - 1);
+            self.sent_at[place] = now;
+        }
+        let left = self.departures.are_none(packets, taken);
+        self.tracker.sent(count, left);
+        if !left {
+            self.departures.sources(packets, next);
         }
     }
 
@@ -162,8 +135,8 @@ impl Publisher {
             tracker.notice(&notice);
         }
         departures.turn(now, taken, is_done, |leaving| match leaving {
-            Leaving::Sources(to) => tracker.left(to),
-            Leaving::Repair(sent) => cover(tracker, &sent, clock, now),
+            Leaving::Sources(to) => tracker.left(*to),
+            Leaving::Repair(sent) => cover(tracker, sent, clock, now),
         });
         tracker.publish(now + clock);
     }
