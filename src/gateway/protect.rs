@@ -294,14 +294,14 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         self.wan.send(now);
     }
 
-    /// Tells what has left.
+    /// Tells what has left; `waiting` says that there is more to receive.
     #[inline]
-    fn publish(&mut self, now: u64) {
+    fn publish(&mut self, now: u64, waiting: bool) {
         let Protect { publisher, wan, encoder, counters, .. } = self;
         counters.repair_shed.set(encoder.shed());
         if let Some(publisher) = publisher {
             let taken = wan.taken();
-            publisher.turn(now, taken, |behind| wan.port_mut().is_done(behind));
+            publisher.turn(now, taken, waiting, |behind| wan.port_mut().is_done(behind));
             let [evicted, untold] = publisher.losses();
             counters.flows_evicted.set(evicted);
             counters.repair_untold.set(untold);
@@ -346,7 +346,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.wan.send(now);
         self.send_repairs(now);
         if !self.wan.is_empty() {
-            self.publish(now);
+            self.publish(now, false);
             return 0;
         }
         self.lan.receive(now, &mut self.received);
@@ -364,7 +364,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.counters.bypassed.add(tally.bypassed);
         self.encode(now);
         self.send_repairs(now);
-        self.publish(now);
+        self.publish(now, count == BURST);
         count
     }
 
@@ -372,7 +372,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.wan.send(now);
         self.encoder.flush();
         self.send_repairs(now);
-        self.publish(now);
+        self.publish(now, false);
         self.wan.is_empty()
     }
 }

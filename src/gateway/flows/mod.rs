@@ -3,7 +3,7 @@
 //! ```text
 //!   protect ── frames, before they are sent ─▶ Tracker ◀── what has left ── Departures ◀── packets sent
 //!                                                 │
-//!                                                 ▼ once a burst and flow
+//!                                                 ▼ once a burst and flow, or less
 //!                                         netsync::WorkerWriter
 //!   recover ── frames, before they are delivered ──▶ Acks ──▶ netsync::AckWriter
 //! ```

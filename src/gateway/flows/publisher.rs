@@ -18,6 +18,10 @@ const LEAVING: usize = 16 * 1024;
 /// ring and some bursts. Where another worker sends, as many wait for that.
 const IN_PASSING: u64 = 1024 + 4 * BURST as u64;
 
+/// While bursts are full, flows are published this many packets later at most: as many as give a
+/// thousand flows two of their four events each.
+const LAG: u64 = 512;
+
 /// What a publisher is made of.
 #[derive(Clone, Debug)]
 pub struct PublisherConfig {
@@ -62,6 +66,10 @@ pub struct Publisher {
     sent_at: Box<[u64]>,
     clock: u64,
     idle: Option<u64>,
+    /// How many packets it may lag while there is more to do, and how many may have been sent since it
+    /// last published.
+    lag: u64,
+    unpublished: u64,
     /// A tracked flow's frame was stamped since it was last asked.
     hurried: bool,
     told: Arc<Told>,
@@ -78,6 +86,9 @@ impl Publisher {
             departures: Departures::new(config.exit, LEAVING),
             clock: config.clock,
             idle: config.idle,
+            // Of what a level takes, a quarter.
+            lag: LAG.min(config.span / 4),
+            unpublished: 0,
             hurried: false,
             told: config.told,
             said: Said::default(),
@@ -127,8 +138,15 @@ impl Publisher {
 
     /// Publishes what has left by `now`. The queue has taken `taken` packets so far; `is_done` says of
     /// the one so many packets before the last whether its descriptor is done, if the driver can tell.
+    /// If the next turn comes at once, since frames are `waiting`, flows may wait for it.
     #[inline]
-    pub fn turn(&mut self, now: u64, taken: u64, is_done: impl FnMut(u64) -> Option<bool>) {
+    pub fn turn(
+        &mut self,
+        now: u64,
+        taken: u64,
+        waiting: bool,
+        is_done: impl FnMut(u64) -> Option<bool>,
+    ) {
         let Publisher { tracker, departures, clock, told, said, .. } = self;
         let clock = *clock;
         for notice in said.news(told, now + clock).into_iter().flatten() {
@@ -138,7 +156,12 @@ impl Publisher {
             Leaving::Sources(to) => tracker.left(*to),
             Leaving::Repair(sent) => cover(tracker, sent, clock, now),
         });
-        tracker.publish(now + clock);
+        // As many as may have been sent: a burst of other frames is a burst later, too.
+        self.unpublished += BURST as u64;
+        if !waiting || self.unpublished + BURST as u64 > self.lag {
+            self.unpublished = 0;
+            tracker.publish(now + clock);
+        }
     }
 
     /// When [`Publisher::turn`] next has something to do if nothing is sent.
