@@ -118,10 +118,13 @@ impl<'a> Entry<'a> {
         raise(&self.levels()[level - 1], offset);
     }
 
-    /// A word of each line that protect writes with every packet.
+    /// Protect's: the same of all levels, from 1 on. Which of them are news can't be foreseen, so
+    /// nothing branches on it.
     #[inline]
-    pub(crate) fn peek(&self) -> [u64; 2] {
-        [self.sent().own(), self.levels()[0].own()]
+    pub(crate) fn raise_all(&self, offsets: impl Iterator<Item = u64>) {
+        for (level, offset) in self.levels().iter().zip(offsets) {
+            level.publish(offset.max(level.own()));
+        }
     }
 
     /// An ack writer's, in its own line: bytes below `offset` are acknowledged. What it says of an

@@ -51,9 +51,7 @@ mod models;
 pub use code::{Class, Code};
 pub use key::FlowKey;
 pub use notice::{FlowEvent, Notice};
-pub use publish::{
-    AckWriter, Acknowledged, Closed, Control, Opened, Place, Slot, Sought, WorkerWriter,
-};
+pub use publish::{AckWriter, Acknowledged, Closed, Control, Opened, Place, Slot, WorkerWriter};
 pub use state::State;
 
 #[cfg(not(feature = "loom"))]

@@ -186,11 +186,10 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     }
 
     /// Puts the headers in front of a frame, and remembers the frame for the encoder.
-    fn stamp(&mut self, now: u64, mut mbuf: Mbuf) -> Option<Mbuf> {
+    fn stamp(&mut self, mut mbuf: Mbuf) -> Option<Mbuf> {
         let nth = self.stamped.len();
         let seq = self.encoder.next_seq() + nth as u64;
         let frame = mbuf.data();
-        let tracked = self.publisher.as_ref().and_then(|publisher| publisher.look(frame));
         let length = frame.len();
         let check = self.source_key.map_or(0, |key| key.check(seq, frame));
         let copied = length <= SHORT;
@@ -212,9 +211,6 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         };
         headers[..OUTER_LEN].copy_from_slice(self.config.outer.ether.as_bytes());
         headers[OUTER_LEN..].copy_from_slice(&shim.emit());
-        if let Some(publisher) = &mut self.publisher {
-            publisher.stamped(now, seq, tracked);
-        }
         self.checks.push(check);
         self.stamped.push(match copied {
             true => Stamped::Copied(length as u8),
@@ -238,7 +234,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 mbuf
             }
             Class::Protect => {
-                let Some(packet) = self.stamp(now, mbuf) else { return };
+                let Some(packet) = self.stamp(mbuf) else { return };
                 tally.sources += 1;
                 tally.source_bytes += len;
                 packet
@@ -248,24 +244,27 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         self.wan.push(now, packet);
     }
 
+    /// Looks at the frames of this burst, which are about to be sent.
+    #[inline]
+    fn look(&mut self, now: u64) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.look(now, &frames(&self.stamped, &self.copies));
+        }
+    }
+
     /// Gives the encoder the frames of this burst, which have been sent.
     fn encode(&mut self, now: u64) {
+        let count = self.stamped.len();
         if let Some(publisher) = &mut self.publisher
-            && !self.stamped.is_empty()
+            && count > 0
         {
-            let next = self.encoder.next_seq() + self.stamped.len() as u64;
-            publisher.sources(self.wan.pushed(), next);
+            let next = self.encoder.next_seq() + count as u64;
+            publisher.sources(now, count, next, self.wan.pushed(), self.wan.taken());
             if let Some(idle) = publisher.take_hurry() {
                 self.encoder.hurry(idle);
             }
         }
-        let mut frames = ArrayVec::<&[u8], BURST>::new();
-        for (stamped, copy) in self.stamped.iter().zip(self.copies.iter()) {
-            frames.push(match stamped {
-                Stamped::Copied(len) => &copy[..usize::from(*len)],
-                Stamped::Kept(frame) => frame.data(),
-            });
-        }
+        let frames = frames(&self.stamped, &self.copies);
         self.encoder.push_batch(now, &frames, &self.checks);
         drop(frames);
         self.checks.clear();
@@ -324,19 +323,35 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         self.wan.send(now);
     }
 
-    /// Tells what has left.
+    /// Tells what has left; `waiting` says that there is more to receive.
     #[inline]
-    fn publish(&mut self, now: u64) {
+    fn publish(&mut self, now: u64, waiting: bool) {
         let Protect { publisher, wan, encoder, counters, .. } = self;
         counters.repair_shed.set(encoder.shed());
         if let Some(publisher) = publisher {
             let taken = wan.taken();
-            publisher.turn(now, taken, |behind| wan.port_mut().is_done(behind));
+            publisher.turn(now, taken, waiting, |behind| wan.port_mut().is_done(behind));
             let [evicted, untold] = publisher.losses();
             counters.flows_evicted.set(evicted);
             counters.repair_untold.set(untold);
         }
     }
+}
+
+/// The bytes of what was stamped.
+#[inline]
+fn frames<'a>(
+    stamped: &'a [Stamped],
+    copies: &'a [[u8; SHORT]; BURST],
+) -> ArrayVec<&'a [u8], BURST> {
+    let mut frames = ArrayVec::new();
+    for (stamped, copy) in stamped.iter().zip(copies) {
+        frames.push(match stamped {
+            Stamped::Copied(len) => &copy[..usize::from(*len)],
+            Stamped::Kept(frame) => frame.data(),
+        });
+    }
+    frames
 }
 
 #[inline]
@@ -361,7 +376,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.take_orders(now);
         self.send_repairs(now);
         if !self.wan.is_empty() {
-            self.publish(now);
+            self.publish(now, false);
             return 0;
         }
         self.lan.receive(now, &mut self.received);
@@ -370,9 +385,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         for mbuf in fetched(std::mem::take(&mut self.received), HEADERS, |_| true) {
             self.take_in(now, mbuf, &mut tally);
         }
-        if let Some(publisher) = &mut self.publisher {
-            publisher.before_sources();
-        }
+        self.look(now);
         self.wan.send(now);
         self.counters.lan_in.add(count as u64);
         self.counters.lan_in_bytes.add(tally.bytes);
@@ -381,7 +394,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.counters.bypassed.add(tally.bypassed);
         self.encode(now);
         self.send_repairs(now);
-        self.publish(now);
+        self.publish(now, count == BURST);
         count
     }
 
@@ -389,7 +402,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.wan.send(now);
         self.encoder.flush();
         self.send_repairs(now);
-        self.publish(now);
+        self.publish(now, false);
         self.wan.is_empty()
     }
 }

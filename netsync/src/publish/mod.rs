@@ -13,7 +13,7 @@ mod worker;
 
 pub use ack::{AckWriter, Acknowledged, Place};
 pub use control::Control;
-pub use worker::{Closed, Opened, Slot, Sought, WorkerWriter};
+pub use worker::{Closed, Opened, Slot, WorkerWriter};
 
 #[cfg(not(feature = "loom"))]
 pub use create::{CreateError, Segment, SegmentConfig};

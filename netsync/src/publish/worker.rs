@@ -4,7 +4,6 @@
 //! writer keeps for itself too, close together, because it asks for each packet.
 
 use std::fmt;
-use std::hint::black_box;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -21,10 +20,6 @@ pub struct Slot {
     index: u32,
     generation: NonZeroU64,
 }
-
-/// Where a key's search begins: what [`WorkerWriter::seek`] has found out.
-#[derive(Clone, Copy, Debug)]
-pub struct Sought(u64);
 
 /// What [`WorkerWriter::open`] has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,40 +91,10 @@ impl WorkerWriter {
     /// The entry of a flow that is open, or was last seen closing.
     #[inline]
     pub fn find(&self, key: &FlowKey) -> Option<Slot> {
-        self.find_sought(key, Sought(key.hash(self.hash_seed)))
-    }
-
-    /// As [`WorkerWriter::find`], of what was sought before.
-    #[inline]
-    pub fn find_sought(&self, key: &FlowKey, Sought(hash): Sought) -> Option<Slot> {
+        let hash = key.hash(self.hash_seed);
         let index = self.geometry.probes(hash).find(|&index| self.holds(index, tag(hash), key))?;
         let generation = NonZeroU64::new(self.seats[index].generation)?;
         Some(Slot { index: index as u32, generation })
-    }
-
-    /// Has the lines fetched that [`WorkerWriter::find_sought`] will look at first, for a caller that has
-    /// something else to do meanwhile.
-    #[inline]
-    pub fn seek(&self, key: &FlowKey) -> Sought {
-        let hash = key.hash(self.hash_seed);
-        let home = hash as usize & (self.geometry.flows - 1);
-        // Loads that nobody waits for.
-        black_box((self.tags[home], self.seats[home].generation));
-        Sought(hash)
-    }
-
-    /// Has the lines of an entry fetched that will be written soon.
-    #[inline]
-    pub fn fetch(&self, slot: Slot) {
-        if let Some(entry) = self.entry_of(slot) {
-            black_box(entry.peek());
-        }
-    }
-
-    #[inline]
-    fn entry_of(&self, slot: Slot) -> Option<Entry<'_>> {
-        let index = slot.index as usize;
-        (index < self.geometry.flows).then(|| self.entry(index))
     }
 
     /// Begins to track a flow whose offset 0 has the TCP sequence number `base_seq`: that behind its
@@ -185,6 +150,14 @@ impl WorkerWriter {
         {
             seat.used_ns = now_ns;
             self.entry(slot.index as usize).send(offset, in_flight);
+        }
+    }
+
+    /// Says [`WorkerWriter::level`] of all levels from 1 on.
+    #[inline]
+    pub fn levels(&mut self, slot: Slot, offsets: impl Iterator<Item = u64>) {
+        if let Some(entry) = self.live(slot) {
+            entry.raise_all(offsets);
         }
     }
 

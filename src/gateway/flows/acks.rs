@@ -24,9 +24,9 @@ impl Acks {
         if self.filter.is_empty() {
             return;
         }
-        let Some(segment) = Segment::parse(frame).filter(|segment| segment.has(Flag::Ack)) else {
-            return;
-        };
+        // On its way back, a flow's local port is the destination.
+        let segment = Segment::parse_if(frame, |from, to| self.filter.may_fit(to, from));
+        let Some(segment) = segment.filter(|segment| segment.has(Flag::Ack)) else { return };
         if let Some(key) = self.filter.inbound(&segment)
             && let Some(place) = self.writer.find(&key)
         {

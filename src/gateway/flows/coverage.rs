@@ -91,29 +91,55 @@ impl Coverage {
         (seq & self.mask) as usize
     }
 
-    /// Begins with the next packet, of which nothing is known yet. The one whose place it takes is
-    /// forgotten: returns that, if somebody still waits for it.
+    /// Begins with the next `count` packets, of which nothing is known yet; returns the number of the
+    /// first. Those whose places they take are forgotten: hands out which of them somebody still
+    /// waits for.
     #[inline]
-    pub(super) fn begin(&mut self) -> Option<Event> {
-        let at = self.place(self.next);
-        self.next += 1;
-        self.tracked = self.tracked.saturating_sub(1);
-        let word = std::mem::take(&mut self.words[at]);
-        if word & AWAITED == 0 {
-            return None;
+    pub(super) fn begin(&mut self, count: u64, mut lost: impl FnMut(&mut Coverage, Event)) -> u64 {
+        let first = self.next;
+        let mut awaited = 0;
+        for seq in first..first + count {
+            let at = self.place(seq);
+            awaited |= self.words[at] & AWAITED;
         }
-        let Packet { flow, id, .. } = self.packets[at];
-        Some(Event { at, flow: flow as usize, id })
+        if awaited != 0 {
+            self.lose(first, count, &mut lost);
+        }
+        for seq in first..first + count {
+            let at = self.place(seq);
+            self.words[at] = 0;
+        }
+        self.next += count;
+        self.tracked = self.tracked.saturating_sub(count);
+        first
     }
 
-    /// The packet just begun carries bytes `start` to `end` of a flow, with which its table has number
-    /// `number`.
+    #[cold]
+    fn lose(&mut self, first: u64, count: u64, lost: &mut impl FnMut(&mut Coverage, Event)) {
+        for seq in first..first + count {
+            let at = self.place(seq);
+            if self.words[at] & AWAITED != 0 {
+                let Packet { flow, id, .. } = self.packets[at];
+                lost(self, Event { at, flow: flow as usize, id });
+            }
+        }
+    }
+
+    /// Packet `seq`, one of those begun last, carries bytes `start` to `end` of a flow, with which its
+    /// table has number `number`. If it has `left` already, [`Coverage::leave`] need not be told.
     #[inline]
-    pub(super) fn carry(&mut self, flow: &mut Flow, number: usize, start: u64, end: u64) {
-        let at = self.place(self.next - 1);
+    pub(super) fn carry(
+        &mut self,
+        seq: u64,
+        flow: &mut Flow,
+        number: usize,
+        (start, end): (u64, u64),
+        left: bool,
+    ) {
+        let at = self.place(seq);
         let levels = &mut flow.levels[..=self.levels];
         // No other packet covers these bytes any better.
-        if levels.iter().fold(true, |all, level| all & (end <= level.to)) {
+        if end <= flow.end && levels.iter().fold(true, |all, level| all & (end <= level.to)) {
             return;
         }
         if levels.iter().fold(false, |any, level| any | (level.front != NOWHERE)) {
@@ -123,15 +149,42 @@ impl Coverage {
         // One that waits behind others is awaited when its turn comes; one that brings bytes again, or
         // late, may help before.
         let mut word = if start < flow.end { TRACKED | AWAITED } else { TRACKED };
-        for level in levels {
+        let sent = &mut levels[0];
+        let passes = left && sent.front == NOWHERE && start <= sent.to;
+        let rest = if passes {
+            sent.to = sent.to.max(end);
+            &mut levels[1..]
+        } else {
+            levels
+        };
+        for level in rest {
             let first = level.front == NOWHERE;
             level.front = if first { at as u32 } else { level.front };
             word |= if first { AWAITED } else { 0 };
         }
+        word |= if left { LEFT } else { 0 };
         self.packets[at] = Packet { start, end, flow: number as u32, id: flow.id, next: NOWHERE };
         self.words[at] = word;
         self.tracked = self.mask + 1;
         flow.count(end);
+        if left {
+            flow.moved(0);
+            if !passes {
+                self.happened(flow, at, 0);
+            }
+        }
+    }
+
+    /// All packets below `to` have left, and whoever carries something has been told.
+    #[inline]
+    pub(super) fn have_left(&mut self, to: u64) {
+        self.left = self.left.max(to);
+    }
+
+    /// Levels of repairs in use.
+    #[inline]
+    pub(super) fn levels(&self) -> usize {
+        self.levels
     }
 
     /// Whether any packet that it remembers is tracked.
@@ -158,45 +211,49 @@ impl Coverage {
         }
     }
 
-    /// A repair of a class has left; hands out, some at a time, what happened to packets that somebody waits
-    /// for.
+    /// A repair of a class has left; hands out what happened to packets that somebody waits for.
     #[inline]
     pub(super) fn cover(
         &mut self,
         members: &Members,
         class: u8,
-        mut happened: impl FnMut(&mut Coverage, &[Event]),
+        mut happened: impl FnMut(&mut Coverage, Event),
     ) {
+        let class = 1 << (CLASS_SHIFT + u32::from(class & 3));
+        let stride = u64::from(members.stride());
+        let oldest = self.next.saturating_sub(self.mask + 1);
         let mut places = ArrayVec::<u32, EVENTS>::new();
-        members.for_each(|seq| {
-            // Of a packet that is forgotten, or was never sent, nobody wants to know.
-            if seq >= self.next || self.next - seq > self.mask + 1 {
-                return;
-            }
-            let at = self.place(seq);
-            let word = self.words[at];
-            let more = u16::from(word & COUNT < COUNT);
-            self.words[at] = (word + more) | 1 << (CLASS_SHIFT + u32::from(class & 3));
-            if word & AWAITED != 0 {
-                places.push(at as u32);
-                if places.is_full() {
-                    let events = self.events(&mut places);
-                    happened(self, &events);
+        for run in members.runs() {
+            let mut seq = run.base;
+            for _ in 0..run.count {
+                // Of a packet that is forgotten, or was never sent, nobody wants to know.
+                if (oldest..self.next).contains(&seq) {
+                    let at = self.place(seq);
+                    let word = self.words[at];
+                    self.words[at] = (word + u16::from(word & COUNT < COUNT)) | class;
+                    if word & AWAITED != 0 {
+                        places.push(at as u32);
+                    }
+                    if places.is_full() {
+                        self.hand_out(&mut places, &mut happened);
+                    }
                 }
+                seq += stride;
             }
-        });
-        let events = self.events(&mut places);
-        happened(self, &events);
+        }
+        self.hand_out(&mut places, &mut happened);
     }
 
-    /// Looks up whose these packets are: all at once, since each is looked up in memory.
     #[inline]
-    fn events(&self, places: &mut ArrayVec<u32, EVENTS>) -> ArrayVec<Event, EVENTS> {
-        let event = |at: u32| {
+    fn hand_out(
+        &mut self,
+        places: &mut ArrayVec<u32, EVENTS>,
+        happened: &mut impl FnMut(&mut Coverage, Event),
+    ) {
+        for at in places.drain(..) {
             let Packet { flow, id, .. } = self.packets[at as usize];
-            Event { at: at as usize, flow: flow as usize, id }
-        };
-        places.drain(..).map(event).collect()
+            happened(self, Event { at: at as usize, flow: flow as usize, id });
+        }
     }
 
     /// The place of a forgotten packet is about to be another's: whoever waits for it waits for the
@@ -220,9 +277,36 @@ impl Coverage {
     #[inline]
     pub(super) fn repaired(&mut self, flow: &mut Flow, event: Event) {
         let level = usize::from(self.words[event.at] & COUNT);
-        if flow.id == event.id && level <= self.levels {
+        if flow.id == event.id && level <= self.levels && !self.pass(flow, event.at, level) {
             self.happened(flow, event.at, level);
         }
+    }
+
+    /// The usual case: packet `at` is the flow's, has just got the level, is its front, and lies behind
+    /// no hole.
+    #[inline]
+    fn pass(&mut self, flow: &mut Flow, at: usize, level: usize) -> bool {
+        let Packet { start, end, next, .. } = self.packets[at];
+        let word = self.words[at];
+        let Level { to, front } = &mut flow.levels[level];
+        if (*front != at as u32) | (start > *to) {
+            return false;
+        }
+        *to = end.max(*to);
+        *front = next;
+        flow.moved(level);
+        flow.classes |= (word >> CLASS_SHIFT) as u8 & 0xF;
+        // The last level passes last.
+        self.words[at] = word & !if level == self.levels { AWAITED } else { 0 };
+        if next == NOWHERE {
+            return true;
+        }
+        let word = self.words[next as usize] | AWAITED;
+        self.words[next as usize] = word;
+        if usize::from(word & COUNT) >= level {
+            self.advance(flow, level);
+        }
+        true
     }
 
     /// Lets the flow's level 0 go on after a packet has left. More is in flight, even if it doesn't.

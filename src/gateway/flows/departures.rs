@@ -23,6 +23,20 @@ pub struct Exit {
     pub delay: u64,
 }
 
+impl Exit {
+    /// How many packets the port has, if the worker's queue has taken so many.
+    #[inline]
+    fn handed(&self, taken: u64) -> u64 {
+        self.handed.as_ref().map_or(taken, |handed| handed.get())
+    }
+
+    /// Whether what the port has taken has left.
+    #[inline]
+    fn is_open(&self) -> bool {
+        self.drain.get() == 0 && self.delay == 0
+    }
+}
+
 /// What a repair was, until it has left.
 pub(super) struct Sent {
     pub(super) members: Members,
@@ -83,6 +97,13 @@ impl Departures {
         }
     }
 
+    /// Whether packets sent from now on, up to number `packets`, have left if the queue has taken so
+    /// many: no door is left for them, and nothing before them waits at one.
+    #[inline]
+    pub(super) fn are_none(&self, packets: u64, taken: u64) -> bool {
+        self.entries.is_empty() && self.exit.is_open() && packets <= self.exit.handed(taken)
+    }
+
     /// A repair is sent, as packet number `packets` from 1. Without room it never counts.
     #[inline]
     pub(super) fn repair(&mut self, packets: u64, repair: &Repair<'_>, made: u64) {
@@ -109,15 +130,24 @@ impl Departures {
         now: u64,
         taken: u64,
         mut is_done: impl FnMut(u64) -> Option<bool>,
-        mut left: impl FnMut(Leaving),
+        mut left: impl FnMut(&Leaving),
     ) {
-        let handed = self.exit.handed.as_ref().map_or(taken, |handed| handed.get());
+        let handed = self.exit.handed(taken);
+        let before = std::mem::replace(&mut self.before, handed);
+        if self.entries.is_empty() {
+            return;
+        }
+        if self.exit.is_open() {
+            let gone = self.entries.iter().take_while(|entry| entry.packets <= handed).count();
+            self.entries.iter().take(gone).for_each(|entry| left(&entry.what));
+            self.entries.drain(..gone);
+            (self.taken, self.done) = (0, 0);
+            return;
+        }
         let drain = self.exit.drain.get();
         // A turn has one time, that of its beginning, and takes some. What was taken during this one is
         // taken for sure when the next begins.
-        let at_once = drain == 0 && self.exit.delay == 0;
-        let before = std::mem::replace(&mut self.before, handed);
-        let handed = if at_once { handed } else { before };
+        let handed = before;
         while let Some(entry) = self.entries.get_mut(self.taken)
             && entry.packets <= handed
         {
@@ -140,7 +170,7 @@ impl Departures {
             && let Some(entry) = self.entries.pop_front()
         {
             (self.done, self.taken) = (self.done - 1, self.taken - 1);
-            left(entry.what);
+            left(&entry.what);
         }
         if self.entries.is_empty() {
             // Begins at the front of its memory again, which is in cache.
@@ -185,7 +215,7 @@ mod tests {
         // What was taken shows in the turn behind.
         for _ in 0..2 {
             departures.turn(now, taken, is_done, |leaving| match leaving {
-                Leaving::Sources(to) => all.push(-(to as i64)),
+                Leaving::Sources(to) => all.push(-(*to as i64)),
                 Leaving::Repair(sent) => all.push(sent.members.first() as i64),
             });
         }

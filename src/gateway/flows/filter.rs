@@ -91,19 +91,55 @@ impl Rule {
     }
 }
 
+/// What a rule asks of both ports at once, the local one in the upper half.
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    mask: u32,
+    bits: u32,
+}
+
 /// All rules. Of none, no flow is tracked.
 #[derive(Clone, Debug, Default)]
-pub struct Filter(Box<[Rule]>);
+pub struct Filter {
+    rules: Box<[Rule]>,
+    /// Ports of which one must fit for a rule to fit, whatever the addresses are.
+    ports: Box<[Ports]>,
+    /// Ports alone don't decide.
+    prefixes: bool,
+}
 
 impl Filter {
     /// A flow is tracked that any of these rules fits.
     pub fn new(rules: &[Rule]) -> Filter {
-        Filter(rules.into())
+        let ports = rules.iter().flat_map(|rule| {
+            let Some(port) = rule.port.map(u32::from) else {
+                return vec![Ports { mask: 0, bits: 0 }];
+            };
+            let local = Ports { mask: 0xFFFF << 16, bits: port << 16 };
+            let remote = Ports { mask: 0xFFFF, bits: port };
+            match rule.end {
+                End::Local => vec![local],
+                End::Remote => vec![remote],
+                End::Either => vec![local, remote],
+            }
+        });
+        Filter {
+            rules: rules.into(),
+            ports: ports.collect(),
+            prefixes: rules.iter().any(|rule| rule.prefix.is_some()),
+        }
     }
 
     /// Whether nothing is tracked.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rules.is_empty()
+    }
+
+    /// Whether any rule may fit a flow with these ports: quicker to ask than whether one does.
+    #[inline]
+    pub fn may_fit(&self, local: u16, remote: u16) -> bool {
+        let both = u32::from(local) << 16 | u32::from(remote);
+        self.ports.iter().any(|ports| both & ports.mask == ports.bits)
     }
 
     /// The flow of a segment that leaves the LAN, if it is to be tracked.
@@ -136,7 +172,15 @@ impl Filter {
 
     #[inline]
     fn any(&self, local: Station, remote: Station) -> bool {
-        self.0.iter().any(|rule| match rule.end {
+        match self.prefixes {
+            false => self.may_fit(local.port, remote.port),
+            true => self.any_in_full(local, remote),
+        }
+    }
+
+    #[inline(never)]
+    fn any_in_full(&self, local: Station, remote: Station) -> bool {
+        self.rules.iter().any(|rule| match rule.end {
             End::Local => rule.fits(local),
             End::Remote => rule.fits(remote),
             End::Either => rule.fits(local) || rule.fits(remote),

@@ -31,10 +31,8 @@ struct Mark {
 
 /// A level may wait for bytes that nobody will send again.
 pub(super) const STUCK: u16 = 1 << 12;
-/// Its levels wait to be published.
+/// It waits to be published.
 pub(super) const DIRTY: u16 = 1 << 13;
-/// What was sent of it waits to be published.
-pub(super) const SENT: u16 = 1 << 11;
 /// Its SYN was not seen.
 pub(super) const UNANCHORED: u16 = 1 << 14;
 /// Its FIN or an RST was seen.
@@ -110,18 +108,37 @@ impl Flow {
         self.flags |= 1 << level;
     }
 
-    /// Whether any level of repairs has come further.
+    /// Whether there is anything to publish.
     #[inline]
-    pub(super) fn has_moved(&self) -> bool {
-        self.is(MOVED)
+    pub(super) fn has_changed(&self) -> bool {
+        self.is(MOVED | 1)
     }
 
-    /// The levels of repairs that have come further, which are published now.
+    /// Whether more of it was sent, since this was last asked.
     #[inline]
-    pub(super) fn take_moved(&mut self) -> u16 {
-        let moved = self.flags & MOVED;
+    pub(super) fn take_sent(&mut self) -> bool {
+        let sent = self.is(1);
+        self.flags &= !1;
+        sent
+    }
+
+    /// Whether any level of repairs has come further, since this was last asked.
+    #[inline]
+    pub(super) fn take_moved(&mut self) -> bool {
+        let moved = self.is(MOVED);
         self.flags &= !MOVED;
         moved
+    }
+
+    /// Bytes with many repairs have few, too: no level of repairs, up to the `last`, is behind a higher
+    /// one.
+    #[inline]
+    pub(super) fn settle(&mut self, last: usize) {
+        let mut above = 0;
+        for level in self.levels[1..=last].iter_mut().rev() {
+            level.to = level.to.max(above);
+            above = level.to;
+        }
     }
 
     /// Whether its acknowledgements are to be looked at: now and then, and when it is stuck.

@@ -1,9 +1,9 @@
 //! Which TCP flows storage processes are told of, and how far each one's bytes have come.
 //!
 //! ```text
-//!   protect ── frames, as they are stamped ──▶ Tracker ◀── what has left ── Departures ◀── packets sent
+//!   protect ── frames, before they are sent ─▶ Tracker ◀── what has left ── Departures ◀── packets sent
 //!                                                 │
-//!                                                 ▼ once a burst and flow
+//!                                                 ▼ once a burst and flow, or less
 //!                                         netsync::WorkerWriter
 //!   recover ── frames, before they are delivered ──▶ Acks ──▶ netsync::AckWriter
 //! ```
@@ -35,4 +35,4 @@ pub use departures::Exit;
 pub use filter::{End, Filter, Prefix, Rule};
 pub use publisher::{Publisher, PublisherConfig};
 pub use told::Told;
-pub use tracker::{Tracked, Tracker, TrackerConfig};
+pub use tracker::{Tracker, TrackerConfig};

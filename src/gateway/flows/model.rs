@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use netsync::{AckWriter, Class, FlowKey, Segment, SegmentConfig};
 use proptest::prelude::*;
 
+use super::Acks;
 use super::filter::{Filter, Rule};
 use super::flow::LEVELS;
 use super::tracker::{Tracker, TrackerConfig};
-use super::{Acks, Tracked};
 use crate::fec::{Members, Run};
 
 pub(super) const FIN: u8 = 1;
@@ -97,6 +97,8 @@ struct Bench {
     model: Model,
     next: u64,
     now: u64,
+    /// What is sent has left with that, if all before it has.
+    at_once: bool,
     _rest: Segment,
 }
 
@@ -126,14 +128,17 @@ impl Bench {
             model: Model::default(),
             next: 0,
             now: 1,
+            at_once: false,
             _rest: segment,
         }
     }
 
     fn send(&mut self, frame: &[u8]) -> u64 {
-        let tracked: Option<Tracked> = self.tracker.look(frame);
-        self.tracker.sent(self.now, tracked.as_ref());
+        self.tracker.look(self.now, 0, frame);
+        let left = self.at_once && self.model.left == self.next;
+        self.tracker.sent(1, left);
         self.next += 1;
+        self.model.left += u64::from(left);
         self.next - 1
     }
 
@@ -323,8 +328,9 @@ proptest! {
         flows in 1..3u32,
         packets in prop_oneof![Just(32usize), Just(64), Just(4096)],
         steps in prop::collection::vec(steps(6, true), 1..400),
+        at_once: bool,
     ) {
-        play(&mut Bench::new(1 << flows, packets), &steps, false)?;
+        play(&mut Bench { at_once, ..Bench::new(1 << flows, packets) }, &steps, false)?;
     }
 
     /// In order, with room for everything, watermarks are the truth itself.
@@ -336,8 +342,9 @@ proptest! {
             }),
             1..400,
         ),
+        at_once: bool,
     ) {
-        play(&mut Bench::new(64, 4096), &steps, true)?;
+        play(&mut Bench { at_once, ..Bench::new(64, 4096) }, &steps, true)?;
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
 use netsync::{Class, Notice, WorkerWriter};
 
 use super::departures::{Departures, Exit, Leaving, Sent};
 use super::filter::Filter;
 use super::told::{Said, Told};
-use super::tracker::{Tracked, Tracker, TrackerConfig};
+use super::tracker::{Tracker, TrackerConfig};
 use crate::dpdk::mbuf::BURST;
 use crate::fec::Repair;
 
@@ -18,6 +17,10 @@ const LEAVING: usize = 16 * 1024;
 /// Source packets that may be on their way out at once, behind which their repairs leave: a transmit
 /// ring and some bursts. Where another worker sends, as many wait for that.
 const IN_PASSING: u64 = 1024 + 4 * BURST as u64;
+
+/// While bursts are full, flows are published this many packets later at most: as many as give a
+/// thousand flows two of their four events each.
+const LAG: u64 = 512;
 
 /// What a publisher is made of.
 #[derive(Clone, Debug)]
@@ -63,12 +66,10 @@ pub struct Publisher {
     sent_at: Box<[u64]>,
     clock: u64,
     idle: Option<u64>,
-    /// The frames of this burst: of tracked flows or not.
-    burst: ArrayVec<Option<Tracked>, BURST>,
-    /// When it was received.
-    now: u64,
-    /// A flow begins with it.
-    begins: bool,
+    /// How many packets it may lag while there is more to do, and how many may have been sent since it
+    /// last published.
+    lag: u64,
+    unpublished: u64,
     /// A tracked flow's frame was stamped since it was last asked.
     hurried: bool,
     told: Arc<Told>,
@@ -85,57 +86,40 @@ impl Publisher {
             departures: Departures::new(config.exit, LEAVING),
             clock: config.clock,
             idle: config.idle,
-            burst: ArrayVec::new(),
-            now: 0,
-            begins: false,
+            // Of what a level takes, a quarter.
+            lag: LAG.min(config.span / 4),
+            unpublished: 0,
             hurried: false,
             told: config.told,
             said: Said::default(),
         }
     }
 
-    /// What a frame that is about to be stamped has to do with tracked flows.
-    #[inline]
-    pub fn look(&self, frame: &[u8]) -> Option<Tracked> {
-        self.tracker.look(frame)
-    }
-
-    /// A frame was stamped with number `seq`, one more than the one before.
-    #[inline]
-    pub fn stamped(&mut self, now: u64, seq: u64, frame: Option<Tracked>) {
-        let place = seq as usize & (self.sent_at.len() - 1);
-        self.sent_at[place] = now;
-        self.hurried |= frame.is_some();
-        self.begins |= frame.as_ref().is_some_and(Tracked::is_syn);
-        self.now = now;
-        if self.burst.is_full() {
-            self.follow();
+    /// These frames, a burst at most, are about to be sent as the next source packets. Flows that begin
+    /// with them are published.
+    #[inline(never)]
+    pub fn look(&mut self, now: u64, frames: &[&[u8]]) {
+        if self.tracker.is_idle() {
+            return;
         }
-        self.burst.push(frame);
-    }
-
-    /// What was stamped is about to be sent: publishes flows that begin with it.
-    #[inline]
-    pub fn before_sources(&mut self) {
-        if std::mem::take(&mut self.begins) {
-            self.follow();
+        for (nth, frame) in (0..).zip(frames) {
+            self.tracker.look(now + self.clock, nth, frame);
         }
+        self.hurried |= self.tracker.has_seen();
     }
 
-    /// Source packets below `next` were sent, with which the worker has sent `packets` in all.
-    #[inline]
-    pub fn sources(&mut self, packets: u64, next: u64) {
-        self.follow();
-        self.departures.sources(packets, next);
-    }
-
-    /// Has the tracker follow the frames of this burst, all in order, behind what they take from memory.
-    #[inline]
-    fn follow(&mut self) {
-        let now = self.now + self.clock;
-        self.burst.iter().flatten().for_each(|frame| self.tracker.fetch(frame));
-        for frame in self.burst.drain(..) {
-            self.tracker.sent(now, frame.as_ref());
+    /// The frames looked at last were sent, `count` of them with numbers below `next`. With them the
+    /// worker has sent `packets` in all, of which its queue has taken `taken`.
+    #[inline(never)]
+    pub fn sources(&mut self, now: u64, count: usize, next: u64, packets: u64, taken: u64) {
+        for seq in next - count as u64..next {
+            let place = seq as usize & (self.sent_at.len() - 1);
+            self.sent_at[place] = now;
+        }
+        let left = self.departures.are_none(packets, taken);
+        self.tracker.sent(count, left);
+        if !left {
+            self.departures.sources(packets, next);
         }
     }
 
@@ -154,18 +138,30 @@ impl Publisher {
 
     /// Publishes what has left by `now`. The queue has taken `taken` packets so far; `is_done` says of
     /// the one so many packets before the last whether its descriptor is done, if the driver can tell.
+    /// If the next turn comes at once, since frames are `waiting`, flows may wait for it.
     #[inline]
-    pub fn turn(&mut self, now: u64, taken: u64, is_done: impl FnMut(u64) -> Option<bool>) {
+    pub fn turn(
+        &mut self,
+        now: u64,
+        taken: u64,
+        waiting: bool,
+        is_done: impl FnMut(u64) -> Option<bool>,
+    ) {
         let Publisher { tracker, departures, clock, told, said, .. } = self;
         let clock = *clock;
         for notice in said.news(told, now + clock).into_iter().flatten() {
             tracker.notice(&notice);
         }
         departures.turn(now, taken, is_done, |leaving| match leaving {
-            Leaving::Sources(to) => tracker.left(to),
-            Leaving::Repair(sent) => cover(tracker, &sent, clock, now),
+            Leaving::Sources(to) => tracker.left(*to),
+            Leaving::Repair(sent) => cover(tracker, sent, clock, now),
         });
-        tracker.publish(now + clock);
+        // As many as may have been sent: a burst of other frames is a burst later, too.
+        self.unpublished += BURST as u64;
+        if !waiting || self.unpublished + BURST as u64 > self.lag {
+            self.unpublished = 0;
+            tracker.publish(now + clock);
+        }
     }
 
     /// When [`Publisher::turn`] next has something to do if nothing is sent.
