@@ -42,6 +42,11 @@ impl ReadyQueue {
         self.repairs.is_empty()
     }
 
+    /// How many there are, with one that is being sent.
+    pub(super) fn len(&self) -> usize {
+        self.repairs.len()
+    }
+
     /// The next one, which stays; what it stands for is written to `members`.
     #[inline]
     pub(super) fn front(&self, members: &mut Members) -> Option<&Ready> {
