@@ -23,7 +23,7 @@ fn west(code: &str, overload: Option<Overload>) -> Blueprint {
 /// Runs what `seed` stands for in each mix of sizes and arrivals.
 fn each_mix(seed: u64, mut run: impl FnMut(&str, &str, &[(u64, Vec<u8>)])) {
     for sizes in Sizes::ALL {
-        for arrivals in ARRIVALS {
+        for arrivals in [Arrivals::Even, ARRIVALS[1 + (seed % 2) as usize]] {
             let code = CODES[(seed % 3) as usize];
             let count = if sizes == Sizes::Fixed(200) { 9_000 } else { 4_000 };
             let frames = traffic(seed, (sizes, arrivals), count, RATE, 1.0);
@@ -71,9 +71,9 @@ fn reserve_gives_sources_all_but_what_their_repairs_take_and_protects_each_in_fu
 /// Where all packets are equal, bytes of repairs are as many as the code says: nothing is flushed.
 #[test]
 fn reserve_costs_what_the_code_costs() {
-    for seed in 0..SEEDS {
+    for seed in 0..5 {
         let mix = (Sizes::Fixed(1514), Arrivals::Even);
-        let frames = traffic(seed, mix, 30_000, RATE, 1.0 + seed as f64 / 10.0);
+        let frames = traffic(seed, mix, 20_000, RATE, 1.0 + seed as f64 / 3.0);
         let what = format!("seed {seed}");
         let run = Course::new(west(CODES[0], Some(Overload::Reserve)), RATE).run(&frames);
         run.is_sound(&what, &frames, RATE);
@@ -104,7 +104,7 @@ fn source_first_gives_sources_everything() {
 
 #[test]
 fn source_first_sheds_the_longest_layers_first() {
-    for seed in 0..SEEDS {
+    for seed in 0..5 {
         // Room for one repair in twenty packets, and for one and a half.
         for (share, code, sheds) in [
             (0.945, "20:97,101,103+g1", [false, true, true]),
