@@ -38,7 +38,8 @@ impl Path {
             let config = EalConfig { hugepages: false, memory_mib: 256, ..EalConfig::default() };
             Eal::init(&config).expect("an EAL without hugepages")
         });
-        let run = limit.map_or("free".to_owned(), |limit| format!("{:?}", limit.overload));
+        // Names of ports and pools are of the whole process.
+        let run = limit.map_or(0, |limit| 1 + limit.overload as u8);
         let pool = Mempool::new(eal, &format!("packets-{run}"), 16_383, DEFAULT_DATA_ROOM);
         let pool = pool.expect("a pool");
         let ring =
