@@ -6,6 +6,7 @@ mod netsync;
 mod values;
 pub mod workers;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -15,7 +16,8 @@ use crate::dpdk::Device;
 use crate::fec::code::MAX_LAYERS;
 use crate::fec::{Code, Timing};
 use crate::gateway::blueprint::TAGS;
-use crate::gateway::{Blueprint, Idle, LinkLocal, Oversize, Side};
+use crate::gateway::{Blueprint, Idle, Limit, LinkLocal, Overload, Oversize, Side};
+use crate::units::show_rate;
 use crate::wire::outer::OUTER_LEN;
 use crate::wire::shim::Integrity;
 
@@ -23,7 +25,7 @@ pub use netsync::{GroupName, NetsyncSection, TrackSection};
 pub use values::{Mac, Sparse};
 use values::{
     default_ethertype, default_idle, default_lan_mtu, default_latency, default_memory_limit,
-    default_peer, device, size, text, time, times,
+    default_peer, default_queue, device, rate, size, text, time, times,
 };
 use workers::MAX_CHANNELS;
 pub use workers::{RoomName, Split, WorkerSection};
@@ -137,6 +139,15 @@ pub struct WanSection {
     /// Frames too large to protect.
     #[serde(default)]
     pub oversize: Oversize,
+    /// What the link or its contract takes, in bits per second; none is what the port takes.
+    #[serde(default, deserialize_with = "rate")]
+    pub rate: Option<u64>,
+    /// Who goes first when there is more.
+    #[serde(default)]
+    pub overload: Overload,
+    /// How many bytes wait then, at most, for each worker that protects.
+    #[serde(default = "default_queue", deserialize_with = "size")]
+    pub queue: u64,
     /// On how many channels the peer sends; none is on as many as we do.
     #[serde(default)]
     pub peer_channels: Option<u8>,
@@ -173,6 +184,18 @@ pub struct CodeSection {
     /// What confirms packets.
     #[serde(default)]
     pub integrity: Integrity,
+}
+
+/// The rates that a WAN may have. Slower ones are no link for a gateway; each of 16 channels has its part.
+pub const RATES: RangeInclusive<u64> = 1_000_000..=1_000_000_000_000;
+/// How large the queue before it may be, in bytes: some packets at least.
+pub const QUEUES: RangeInclusive<u64> = 64 << 10..=1 << 30;
+
+impl WanSection {
+    fn limit(&self) -> Option<Limit> {
+        let WanSection { overload, queue, .. } = *self;
+        self.rate.map(|rate| Limit { rate, overload, queue: queue as usize })
+    }
 }
 
 impl Config {
@@ -228,6 +251,14 @@ impl Config {
         if self.lan.port.name() == self.wan.port.name() {
             let name = self.lan.port.name();
             return bad("wan.port", format!("got {name}, which is the LAN port; expected another"));
+        }
+        if let Some(got) = self.wan.rate.filter(|rate| !RATES.contains(rate)) {
+            let (got, expected) = (show_rate(Some(got)), "expected 1Mbps to 1Tbps, or unlimited");
+            return bad("wan.rate", format!("got {got}, {expected}"));
+        }
+        if !QUEUES.contains(&self.wan.queue) {
+            let got = self.wan.queue;
+            return bad("wan.queue", format!("got {got} bytes, expected 64KiB to 1GiB"));
         }
         self.validate_code(path)?;
         if let Some(Err((key, problem))) = self.netsync.as_ref().map(NetsyncSection::validate) {
@@ -317,6 +348,7 @@ impl Config {
             code: code.layers.clone(),
             window: code.window,
             hugepages: self.gateway.hugepages,
+            limit: self.wan.limit(),
             channels_out: split.protect.len() as u8,
             channels_in: split.recover.len() as u8,
         }
@@ -485,6 +517,15 @@ mod tests {
             ("core = 3", "core = 2", "named twice"),
             ("rooms", "rooms = [\"recover\"]", "each at least once"),
             ("#queues", "queues = 0", "lan.queues: got 0, expected 1 to 16"),
+            ("#rate", "rate = \"10Gb\"", "10Gb"),
+            ("#rate", "rate = 10", "expected a string"),
+            ("#rate", "rate = \"0bps\"", "wan.rate: got 0bps, expected 1Mbps to 1Tbps"),
+            ("#rate", "rate = \"2Tbps\"", "wan.rate: got 2Tbps"),
+            ("#overload", "overload = \"fair\"", "expected `reserve` or `source-first`"),
+            ("#queue = \"", "queue = \"1KiB\"", "wan.queue: got 1024 bytes, expected 64KiB to"),
+            ("#queue = \"", "queue = \"2GiB\"", "wan.queue"),
+            ("#queue = \"", "queue = \"2MB\"", "2MB"),
+            ("#rate", "rate = \"1Gbps\"\nqueue = \"1GiB\"", "limit of 2048 MiB"),
             ("#peer_channels", "peer_channels = 17", "wan.peer_channels: got 17"),
             ("#peer_channels", "peer_channels = 300", "300"),
             ("rooms", "rooms = [\"protect\", \"recover\"]", "2 workers recover"),
@@ -497,6 +538,21 @@ mod tests {
             assert!(error.starts_with("gateway.toml:"), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
         }
+    }
+
+    #[test]
+    fn a_rate_is_shared_by_channels_and_its_queue_counted() {
+        let limited = "rate = \"10Gbps\"\noverload = \"source-first\"\n#peer_channels";
+        let config = parse(&with(WEST, "#peer_channels", limited)).unwrap();
+        let limit = Limit { rate: 10_000_000_000, overload: Overload::SourceFirst, queue: 2 << 20 };
+        assert_eq!(blueprint(&config).limit, Some(limit));
+        let two = Blueprint { channels_out: 2, ..blueprint(&config) };
+        let share = Some(Limit { rate: 5_000_000_000, ..limit });
+        assert_eq!(two.protect(1, 1, [2; 6], [4; 6]).limit, share);
+        // Sources and repairs, each of 512 bytes at least.
+        let unlimited = Blueprint { limit: None, ..two.clone() };
+        assert_eq!(two.mbufs(), unlimited.mbufs() + 2 * 2 * 4096);
+        assert!(two.memory().groups > unlimited.memory().groups + 2 * 4096 * 8);
     }
 
     #[test]

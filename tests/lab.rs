@@ -11,6 +11,8 @@ mod common;
 mod guarantees;
 #[path = "lab/limits.rs"]
 mod limits;
+#[path = "lab/overload.rs"]
+mod overload;
 #[path = "lab/pace.rs"]
 mod pace;
 #[path = "lab/replay.rs"]

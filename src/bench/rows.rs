@@ -3,16 +3,21 @@
 use std::fmt;
 use std::str::FromStr;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use super::frames::Size;
 
 /// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Subject {
     /// LAN to WAN.
     Protect,
+    /// The same with a WAN rate that is never reached, under `reserve`: what keeping to it costs.
+    Reserve,
+    /// The same under `source-first`.
+    SourceFirst,
     /// WAN to LAN.
     Recover,
     /// Both on one core: each packet goes through both.
@@ -93,7 +98,8 @@ pub const HEADING: &str = "room     size  code                     loss  workers
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let room = format!("{:?}", self.room).to_lowercase();
+        let room = self.room.to_possible_value();
+        let room = room.as_ref().map_or("", |value| value.get_name());
         let code = if self.code.is_empty() { "-" } else { &self.code };
         write!(
             f,

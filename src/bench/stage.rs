@@ -15,7 +15,7 @@ use crate::dpdk::{
     Device, Eal, Mempool, PoolError, Port, PortConfig, PortError, RxQueue, TxQueue, joined,
 };
 use crate::gateway::flows::Publisher;
-use crate::gateway::{Blueprint, Protect, Recover, Room, Side};
+use crate::gateway::{Blueprint, Limit, Overload, Protect, Recover, Room, Side};
 use crate::lab::loss::{LossModel, LossProcess};
 use crate::wire::shim::Integrity;
 
@@ -35,6 +35,9 @@ fn round(size: Size) -> usize {
 const MADE: u32 = 32 * 1024 - 1;
 /// How far the rooms' clock goes in a turn: 32 packets a microsecond is dense traffic.
 const TURN: u64 = 1000;
+
+/// A rate that 32 of the longest packets each microsecond do not reach, in bits a second.
+const UNREACHED: u64 = 10_000_000_000_000;
 
 /// Why a stage can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -109,8 +112,14 @@ impl Stage {
         integrity: Integrity,
     ) -> Result<Stage, StageError> {
         let code = case.code.clone().unwrap_or_else(|| "1:1".parse().expect("a valid code"));
+        let limit = |overload| Limit { rate: UNREACHED, overload, queue: 2 << 20 };
         let blueprint = Blueprint {
             integrity,
+            limit: match case.subject {
+                Subject::Reserve => Some(limit(Overload::Reserve)),
+                Subject::SourceFirst => Some(limit(Overload::SourceFirst)),
+                _ => None,
+            },
             lan_frame: usize::from(case.size.longest()),
             wan_mtu: 9600,
             sparse: None,
@@ -145,7 +154,9 @@ impl Stage {
             Subject::Dispatch => Actor::Dispatch(Handing::new(eal, worker, from, round, &pool)?),
             Subject::Forward => Actor::Forward { from, to },
             Subject::Memcpy => Actor::Memcpy { from, to: vec![0; 16 * 1024].into() },
-            Subject::Protect => Actor::Protect(protect(from, to)),
+            Subject::Protect | Subject::Reserve | Subject::SourceFirst => {
+                Actor::Protect(protect(from, to))
+            }
             Subject::Both => {
                 let (near, far) = ring("wan")?;
                 Actor::Both {
@@ -171,7 +182,7 @@ impl Stage {
         };
         let memory = blueprint.memory();
         let memory_bytes = match case.subject {
-            Subject::Protect => memory.groups,
+            Subject::Protect | Subject::Reserve | Subject::SourceFirst => memory.groups,
             Subject::Recover => memory.window + memory.mbufs,
             Subject::Both => memory.total(),
             Subject::Dispatch | Subject::Forward | Subject::Memcpy => 0,

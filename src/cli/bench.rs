@@ -23,7 +23,7 @@ use crate::wire::shim::Integrity;
 
 #[derive(Args)]
 pub(super) struct BenchArguments {
-    /// What to measure; may be given several times [default: all]
+    /// What to measure; may be given several times [default: all but reserve and source-first]
     #[arg(long, value_enum)]
     room: Vec<Subject>,
     /// Frame size in bytes, or imix; may be given several times
@@ -80,7 +80,8 @@ impl BenchArguments {
             true => LOSSES.to_vec(),
             false => self.loss.iter().map(|share| share.0).collect(),
         };
-        let wanted = |room| self.room.is_empty() || self.room.contains(&room);
+        let policy = |room| matches!(room, Subject::Reserve | Subject::SourceFirst);
+        let wanted = |room| self.room.contains(&room) || self.room.is_empty() && !policy(room);
         let mut cases = Vec::new();
         for size in sizes {
             let case = |subject, code: Option<&Code>, loss| Case {
@@ -96,7 +97,9 @@ impl BenchArguments {
             }
             cases.push(case(Subject::Dispatch, None, 0.0));
             for code in &codes {
-                cases.push(case(Subject::Protect, Some(code), 0.0));
+                for room in [Subject::Protect, Subject::Reserve, Subject::SourceFirst] {
+                    cases.push(case(room, Some(code), 0.0));
+                }
                 for &loss in &losses {
                     cases.push(case(Subject::Recover, Some(code), loss));
                 }

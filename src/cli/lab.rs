@@ -13,14 +13,14 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::link::LinkArguments;
 use super::{Outcome, print};
-use crate::config::Sparse;
+use crate::config::{QUEUES, RATES, Sparse};
 use crate::fec::{Code, Timing};
-use crate::gateway::{Blueprint, LinkLocal, Oversize, Side};
+use crate::gateway::{Blueprint, Limit, LinkLocal, Overload, Oversize, Side};
 use crate::lab::arrivals::Pace;
 use crate::lab::loss::LossModel;
 use crate::lab::report::Report;
 use crate::lab::simulate::{Experiment, simulate};
-use crate::units::{parse_rate, parse_size, parse_time, show_time};
+use crate::units::{parse_rate, parse_size, parse_time, show_rate, show_time};
 use crate::wire::shim::Integrity;
 
 #[derive(Args)]
@@ -65,6 +65,13 @@ pub(super) struct LabArguments {
     /// What confirms packets; off is for measurements
     #[arg(long, value_enum, default_value_t = Integrity::Check)]
     integrity: Integrity,
+    /// The gateways keep to --wan-rate, as with wan.rate: reserve or source-first [default: they don't
+    /// know it, and the WAN's queue drops what is too much]
+    #[arg(long, value_enum)]
+    overload: Option<Overload>,
+    /// How much waits in a gateway that keeps to --wan-rate: wan.queue
+    #[arg(long, default_value = "2MiB", value_parser = gateway_queue, requires = "overload")]
+    gateway_queue: usize,
     /// The most memory that a gateway may take
     #[arg(long, default_value = "2GiB", value_parser = parse_size)]
     memory_limit: u64,
@@ -84,6 +91,13 @@ fn lan_rate(text: &str) -> Result<u64, String> {
         Ok(Some(rate)) if rate > 0 => Ok(rate),
         Ok(_) => Err("expected a finite rate above 0, e.g. 10Gbps".to_owned()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+fn gateway_queue(text: &str) -> Result<usize, String> {
+    match parse_size(text).map_err(|error| error.to_string())? {
+        size if QUEUES.contains(&size) => Ok(size as usize),
+        _ => Err("expected 64KiB to 1GiB".to_owned()),
     }
 }
 
@@ -129,6 +143,16 @@ impl LabArguments {
     }
 
     fn experiment(&self) -> Result<Experiment, String> {
+        let limit = match (self.overload, self.link.wan_rate.0) {
+            (None, _) => None,
+            (Some(overload), Some(rate)) if RATES.contains(&rate) => {
+                Some(Limit { rate, overload, queue: self.gateway_queue })
+            }
+            (Some(_), rate) => {
+                let (got, expected) = (show_rate(rate), "expected 1Mbps to 1Tbps with --overload");
+                return Err(format!("--wan-rate {got}: {expected}"));
+            }
+        };
         let mut timing = Timing::with_idle(&self.code, self.idle);
         timing.latency = self.latency;
         if self.idle == 0 || self.latency < self.idle {
@@ -148,6 +172,7 @@ impl LabArguments {
                 link_local: self.link_local,
                 oversize: self.oversize,
                 wan_mtu: self.link.wan_mtu,
+                limit,
                 sparse: self.sparse.resolve(&self.code),
                 timing,
                 ..Blueprint::new(Side::West, self.code.clone())

@@ -12,7 +12,7 @@ use crate::units::{parse_rate, parse_time};
 pub(super) struct LinkArguments {
     /// Rate of the WAN, e.g. 10Gbps, or unlimited
     #[arg(long, default_value = "unlimited", value_parser = Rate::from_str)]
-    wan_rate: Rate,
+    pub(super) wan_rate: Rate,
     /// How many packets wait for a WAN that is busy before further ones are dropped
     #[arg(long, default_value_t = 1000, value_parser = whole::<usize>)]
     queue: usize,
@@ -42,7 +42,7 @@ pub(super) struct LinkArguments {
 
 /// Bits per second; `None` is unlimited.
 #[derive(Clone, Copy, Debug)]
-struct Rate(Option<u64>);
+pub(super) struct Rate(pub(super) Option<u64>);
 
 impl FromStr for Rate {
     type Err = crate::units::UnitError;

@@ -13,8 +13,9 @@ use super::service::{Service, quietly};
 use super::watch::Control;
 use crate::config::Config;
 use crate::dpdk::{Eal, EalConfig};
-use crate::gateway::Blueprint;
 use crate::gateway::blueprint::mib;
+use crate::gateway::{Blueprint, Limit};
+use crate::units::show_rate;
 
 #[derive(Args)]
 pub(super) struct RunArguments {
@@ -70,6 +71,14 @@ fn describe(config: &Config, blueprint: &Blueprint, eal: &Eal) {
         blueprint.code.span(),
         blueprint.sparse.as_ref().map_or("the same".to_owned(), ToString::to_string),
     );
+    if let Some(Limit { rate, overload, queue }) = blueprint.limit {
+        log::info!(
+            "WAN rate {}, overload {overload:?}: each of {} channels has its share, and a queue of {} KiB",
+            show_rate(Some(rate)),
+            blueprint.channels_out,
+            queue >> 10,
+        );
+    }
     log::info!(
         "LAN frames of up to {} bytes are protected; memory in MiB: {}",
         blueprint.max_protected(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::dpdk::Device;
 use crate::fec::Code;
-use crate::units::{parse_size, parse_time};
+use crate::units::{parse_rate, parse_size, parse_time};
 use crate::wire::outer::ETHERTYPE;
 
 /// Which code sparse traffic gets.
@@ -93,6 +93,11 @@ pub(super) fn default_peer() -> Mac {
     Mac([0xFF; 6])
 }
 
+/// Enough for the bursts of a few TCP flows at 10 Gb/s: 1.7 ms.
+pub(super) fn default_queue() -> u64 {
+    2 << 20
+}
+
 pub(super) fn default_latency() -> u64 {
     50_000_000
 }
@@ -118,6 +123,11 @@ where
 
 pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     parsed(deserializer, parse_size)
+}
+
+/// None is unlimited.
+pub(super) fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    parsed(deserializer, parse_rate)
 }
 
 pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

@@ -88,8 +88,29 @@ counters! {
         no_headroom,
         /// Repair packets not sent: no buffer was free.
         repair_no_mbuf,
-        /// Packets that went without a layer's repair: there was no memory for their group.
+        /// Repair packets not sent: `source-first` shed them. And packets that went without a layer's
+        /// repair: there was no memory for their group.
         repair_shed,
+        /// Of those, what `source-first` shed of layer 1.
+        shed_layer_1,
+        /// Of layer 2.
+        shed_layer_2,
+        /// Of layer 3.
+        shed_layer_3,
+        /// Of layer 4.
+        shed_layer_4,
+        /// Of layer 5.
+        shed_layer_5,
+        /// Of layer 6.
+        shed_layer_6,
+        /// Of layer 7.
+        shed_layer_7,
+        /// Of layer 8.
+        shed_layer_8,
+        /// Dropped: the WAN's rate was used up, and the queue before it full.
+        overload_dropped,
+        /// Frames that wait for the WAN's rate now; at the end, those that the gateway left behind.
+        overload_waiting,
         /// Repair packets that storage processes are not told of: too many were on their way out.
         repair_untold,
         /// Tracked flows that had to leave for others.
@@ -185,8 +206,23 @@ counters! {
 impl ProtectCounters {
     /// The reasons for which a frame from the LAN was dropped, and how many were.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 4] = ["link_local_dropped", "runt", "too_large", "no_headroom"];
+        const REASONS: [&str; 5] =
+            ["link_local_dropped", "runt", "too_large", "no_headroom", "overload_dropped"];
         self.each().filter(|(name, _)| REASONS.contains(name))
+    }
+
+    /// What `source-first` shed of each layer, in the order of the code.
+    pub fn shed_by_layer(&self) -> [&Counter; 8] {
+        [
+            &self.shed_layer_1,
+            &self.shed_layer_2,
+            &self.shed_layer_3,
+            &self.shed_layer_4,
+            &self.shed_layer_5,
+            &self.shed_layer_6,
+            &self.shed_layer_7,
+            &self.shed_layer_8,
+        ]
     }
 }
 

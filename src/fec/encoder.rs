@@ -323,6 +323,11 @@ impl Encoder {
         }
     }
 
+    /// Whether [`Encoder::take_repair`] has one.
+    pub fn is_due(&self) -> bool {
+        self.sets.iter().any(|set| set.ready.len() > usize::from(set.lent))
+    }
+
     /// The next repair that is due. To be called until there is none.
     #[inline]
     pub fn take_repair(&mut self) -> Option<Repair<'_>> {

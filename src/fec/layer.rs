@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 
 use super::accumulator::{Accumulators, Slot, Sum};
 use super::code::Layer;
+use super::encoder::BATCH;
 use super::group::{MAX_MEMBERS, MAX_RUNS, Members, Run};
 
 /// A repair whose time has come.
@@ -40,6 +41,11 @@ impl ReadyQueue {
 
     pub(super) fn is_empty(&self) -> bool {
         self.repairs.is_empty()
+    }
+
+    /// How many there are, with one that is being sent.
+    pub(super) fn len(&self) -> usize {
+        self.repairs.len()
     }
 
     /// The next one, which stays; what it stands for is written to `members`.
@@ -199,7 +205,9 @@ impl LayerState {
     pub(super) fn new(layer: Layer, index: u8, guard: u64) -> LayerState {
         let bin = |_| Bin { checks: 0, closes: 0, lengths: 0, longest: 0, slot: None };
         let bins = (0..layer.interleave).map(bin).collect();
-        let held = VecDeque::with_capacity(LayerState::held_limit(layer, guard));
+        // Those of a batch go when all of it has been entered.
+        let held = LayerState::held_limit(layer, guard) + BATCH as usize;
+        let held = VecDeque::with_capacity(held);
         LayerState {
             layer,
             index,

@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::protect::ProtectConfig;
 use super::recover::RecoverConfig;
 use super::settings::{LinkLocal, Outer, Oversize, Side};
+use super::shaper::Limit;
 use super::steward::Steward;
 use crate::dpdk::Kept;
 use crate::dpdk::mbuf::BURST;
@@ -60,6 +61,8 @@ pub struct Blueprint {
     pub window: Option<usize>,
     /// Whether packet memory comes from hugepages; without, it takes more.
     pub hugepages: bool,
+    /// What the WAN takes of all channels; `None` is what its port takes.
+    pub limit: Option<Limit>,
     /// On how many channels it sends: workers that protect.
     pub channels_out: u8,
     /// How many channels of the peer it recovers.
@@ -96,7 +99,7 @@ pub enum BlueprintError {
     /// It takes too much.
     #[error(
         "code {code} takes {} MiB of memory ({memory}), more than the limit of {} MiB; choose smaller \
-         groups or interleaves, fewer channels, or raise the limit",
+         groups or interleaves, a smaller wan.queue, fewer channels, or raise the limit",
         mib(memory.total()), mib(*limit)
     )]
     MemoryLimit {
@@ -112,7 +115,7 @@ pub enum BlueprintError {
 /// What a gateway allocates at start, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// The encoder's open groups.
+    /// The encoder's open groups, and the queues before a WAN that has a rate.
     pub groups: u64,
     /// The decoder's tables.
     pub window: u64,
@@ -155,6 +158,7 @@ impl Blueprint {
             code,
             window: None,
             hugepages: false,
+            limit: None,
             channels_out: 1,
             channels_in: 1,
         }
@@ -245,13 +249,20 @@ impl Blueprint {
     /// How many mbufs a gateway holds at most: what it keeps, and those in passing.
     pub fn mbufs(&self) -> u32 {
         let workers = u32::from(self.channels_out.max(self.channels_in));
-        self.kept().saturating_add((IN_PASSING + BURST) as u32 * workers)
+        let waiting = self.limit.map_or(0, |limit| limit.packets());
+        let waiting = waiting.saturating_mul(u32::from(self.channels_out));
+        let passing = (IN_PASSING + BURST) as u32 * workers;
+        self.kept().saturating_add(waiting).saturating_add(passing)
     }
 
     /// What it allocates.
     pub fn memory(&self) -> Memory {
+        let layers = self.code.layers().len();
+        let layers = layers.max(self.sparse.as_ref().map_or(0, |sparse| sparse.layers().len()));
+        let waiting = self.limit.map_or(0, |limit| limit.memory_bytes(layers));
+        let out = self.encoder().memory_bytes() + waiting;
         Memory {
-            groups: self.encoder().memory_bytes() as u64 * u64::from(self.channels_out),
+            groups: out as u64 * u64::from(self.channels_out),
             window: self.decoder().memory_bytes::<Kept>() as u64 * u64::from(self.channels_in),
             mbufs: mempool::estimated_bytes(self.mbufs(), self.data_room(), self.hugepages),
         }
@@ -310,6 +321,11 @@ impl Blueprint {
             outer: Outer::new(source, destination, self.ethertype, self.wan_mtu),
             link_local: self.link_local,
             oversize: self.oversize,
+            // Channels share nothing, so each has its part.
+            limit: self.limit.map(|limit| Limit {
+                rate: limit.rate / u64::from(self.channels_out.max(1)),
+                ..limit
+            }),
             encoder: self.encoder(),
         }
     }

@@ -16,7 +16,9 @@
 //! * **Runs on:** a [`worker`] for each core that the configuration names.
 //! * **Must not:** read a clock (time is passed in), lock, allocate, log or panic per packet.
 
+mod backlog;
 pub mod blueprint;
+pub mod bucket;
 pub mod dispatch;
 pub mod flows;
 pub mod gather;
@@ -26,6 +28,7 @@ pub mod post;
 pub mod protect;
 pub mod recover;
 pub mod settings;
+pub mod shaper;
 pub mod steward;
 pub mod worker;
 
@@ -36,5 +39,6 @@ pub use io::{Outbox, Queues, Receive, Transmit};
 pub use protect::Protect;
 pub use recover::{Observer, Recover};
 pub use settings::{LinkLocal, Outer, Oversize, Side};
+pub use shaper::{Limit, Overload};
 pub use steward::Steward;
 pub use worker::{Idle, Room, Worker};

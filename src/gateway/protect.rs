@@ -4,17 +4,20 @@
 //! * **Fed by:** a LAN receive queue.
 //! * **Feeds:** a WAN transmit queue; storage processes, if [`super::flows`] is in use.
 //! * **Runs on:** one worker; it owns its channel.
-//! * **Must not:** let a source packet wait for coding, or touch one after it was sent.
+//! * **Must not:** let a source packet wait for coding, or touch one after it was sent. Where the WAN has
+//!   a rate, one may wait for that, as the policy of [`super::shaper`] says.
 
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use zerocopy::IntoBytes;
 
+use super::backlog::Waiting;
 use super::flows::Publisher;
 use super::io::{Outbox, Receive, Transmit, fetched};
 use super::post::{self, Parcel, ProtectOrder};
 use super::settings::{LinkLocal, Outer, Oversize};
+use super::shaper::{Limit, Shaper};
 use super::worker::Room;
 use crate::control::counters::ProtectCounters;
 use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
@@ -42,6 +45,8 @@ pub struct ProtectConfig {
     pub link_local: LinkLocal,
     /// Frames too large to protect.
     pub oversize: Oversize,
+    /// What the WAN takes of this channel; `None` is what its port takes.
+    pub limit: Option<Limit>,
     /// The code. Its `max_frame` is what this room protects, at most
     /// [`Outer::max_protected`].
     pub encoder: EncoderConfig,
@@ -72,6 +77,8 @@ pub struct Protect<L, W> {
     publisher: Option<Box<Publisher>>,
     /// From control, if there is one.
     orders: Option<post::Receiver<ProtectOrder>>,
+    /// Who keeps to the WAN's rate, if it has one.
+    shaper: Option<Box<Shaper>>,
 }
 
 /// A frame that has been sent, or soon will be, and is yet to be encoded.
@@ -108,6 +115,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             encoder: Encoder::new(&config.encoder),
             source_key: checked.then(|| source_key(config.channel, config.epoch)),
             repair_key: checked.then(|| repair_key(config.channel, config.epoch)),
+            shaper: config.limit.map(|limit| Box::new(Shaper::new(&limit, &config.encoder))),
             config,
             received: Burst::new(),
             stamped: ArrayVec::new(),
@@ -143,7 +151,9 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     /// When [`Room::poll`] next has something to do if no frame comes.
     pub fn next_deadline(&self) -> Option<u64> {
         let leaving = self.publisher.as_ref().and_then(|publisher| publisher.next_deadline());
-        [self.encoder.next_deadline(), leaving].into_iter().flatten().min()
+        let shaper = self.shaper.as_ref();
+        let rate = shaper.and_then(|shaper| shaper.next_deadline(self.encoder.is_due()));
+        [self.encoder.next_deadline(), leaving, rate].into_iter().flatten().min()
     }
 
     /// Where frames come from.
@@ -240,6 +250,9 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 packet
             }
         };
+        if let Some(shaper) = &mut self.shaper {
+            shaper.spend(packet.len());
+        }
         // There is room: the outbox was empty, and a burst is no longer than it.
         self.wan.push(now, packet);
     }
@@ -290,15 +303,28 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
 
     #[cold]
     fn send_parcel(&mut self, now: u64, parcel: &Parcel) {
-        let sent = post::packet(&self.pool, parcel).is_some_and(|mbuf| self.wan.push(now, mbuf));
+        let sent = post::packet(&self.pool, parcel).is_some_and(|mbuf| {
+            // It goes whatever the rate says, and others wait for that.
+            if let Some(shaper) = &mut self.shaper {
+                shaper.advance(now);
+                shaper.spend(mbuf.len());
+            }
+            self.wan.push(now, mbuf)
+        });
         self.counters.control_sent.add(u64::from(sent));
         self.counters.control_unsent.add(u64::from(!sent));
     }
 
-    /// Sends the repairs that are due, as far as the port takes them; the others stay where they
-    /// are.
+    /// Sends the repairs that are due, as far as the port and the WAN's rate take them; the others stay
+    /// where they are, or in the backlog.
     fn send_repairs(&mut self, now: u64) {
-        while self.wan.has_room(now)
+        let mut shaper = self.shaper.as_deref_mut();
+        if let Some(shaper) = &mut shaper {
+            shaper.advance(now);
+        }
+        let backlog = shaper.as_mut().is_some_and(|shaper| shaper.backlog().is_some());
+        while (backlog || self.wan.has_room(now))
+            && shaper.as_ref().is_none_or(|shaper| shaper.lets_repair())
             && let Some(repair) = self.encoder.take_repair()
         {
             if self.spare.is_empty() {
@@ -311,23 +337,60 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 self.counters.repair_no_mbuf.add(1);
                 continue;
             };
-            self.counters.repair_sent.add(1);
-            self.counters.repair_sent_bytes.add(len);
-            self.counters.repair_flushed.add(u64::from(repair.flushed));
-            // It is the next one: there is room.
-            if let Some(publisher) = &mut self.publisher {
-                publisher.repair(self.wan.pushed() + 1, &repair);
+            if let Some(shaper) = &mut shaper {
+                if let Some(backlog) = shaper.backlog() {
+                    backlog.push(Waiting::new(packet, &repair));
+                    continue;
+                }
+                shaper.spend(packet.len());
             }
+            note(&self.counters, &mut self.publisher, self.wan.pushed() + 1, &repair, len);
+            // It is the next one: there is room.
             self.wan.push(now, packet);
         }
+        if backlog && let Some(shaper) = shaper {
+            while self.wan.has_room(now)
+                && let Some(waiting) = shaper.take_repair(self.encoder.next_seq())
+            {
+                let (repair, len) = (waiting.repair(), waiting.mbuf.len());
+                shaper.spend(len);
+                let nth = self.wan.pushed() + 1;
+                note(&self.counters, &mut self.publisher, nth, &repair, len as u64);
+                self.wan.push(now, waiting.mbuf);
+            }
+        }
         self.wan.send(now);
+    }
+
+    /// Stamps, sends and encodes what was received, or what may go of that and of what waits. Returns
+    /// how many that are.
+    fn forward(&mut self, now: u64) -> usize {
+        let Protect { shaper, received, encoder, counters, .. } = self;
+        counters.lan_in.add(received.len() as u64);
+        let shaper = shaper.as_mut();
+        let arrived = shaper.map(|shaper| shaper.admit(received, encoder.is_due(), counters));
+        let count = received.len();
+        let mut tally = Tally::default();
+        for mbuf in fetched(std::mem::take(&mut self.received), HEADERS, |_| true) {
+            self.take_in(now, mbuf, &mut tally);
+        }
+        self.look(now);
+        self.wan.send(now);
+        self.counters.lan_in_bytes.add(arrived.unwrap_or(tally.bytes));
+        self.counters.source_sent.add(tally.sources);
+        self.counters.source_sent_bytes.add(tally.source_bytes);
+        self.counters.bypassed.add(tally.bypassed);
+        self.encode(now);
+        self.send_repairs(now);
+        count
     }
 
     /// Tells what has left; `waiting` says that there is more to receive.
     #[inline]
     fn publish(&mut self, now: u64, waiting: bool) {
         let Protect { publisher, wan, encoder, counters, .. } = self;
-        counters.repair_shed.set(encoder.shed());
+        let shed = self.shaper.as_ref().map_or(0, |shaper| shaper.count_shed(counters));
+        counters.repair_shed.set(encoder.shed() + shed);
         if let Some(publisher) = publisher {
             let taken = wan.taken();
             publisher.turn(now, taken, waiting, |behind| wan.port_mut().is_done(behind));
@@ -352,6 +415,23 @@ fn frames<'a>(
         });
     }
     frames
+}
+
+/// A repair leaves as packet number `nth` from 1.
+#[inline]
+fn note(
+    counters: &ProtectCounters,
+    publisher: &mut Option<Box<Publisher>>,
+    nth: u64,
+    repair: &Repair<'_>,
+    len: u64,
+) {
+    counters.repair_sent.add(1);
+    counters.repair_sent_bytes.add(len);
+    counters.repair_flushed.add(u64::from(repair.flushed));
+    if let Some(publisher) = publisher {
+        publisher.repair(nth, repair);
+    }
 }
 
 #[inline]
@@ -380,29 +460,25 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
             return 0;
         }
         self.lan.receive(now, &mut self.received);
-        let count = self.received.len();
-        let mut tally = Tally::default();
-        for mbuf in fetched(std::mem::take(&mut self.received), HEADERS, |_| true) {
-            self.take_in(now, mbuf, &mut tally);
-        }
-        self.look(now);
-        self.wan.send(now);
-        self.counters.lan_in.add(count as u64);
-        self.counters.lan_in_bytes.add(tally.bytes);
-        self.counters.source_sent.add(tally.sources);
-        self.counters.source_sent_bytes.add(tally.source_bytes);
-        self.counters.bypassed.add(tally.bypassed);
-        self.encode(now);
-        self.send_repairs(now);
-        self.publish(now, count == BURST);
-        count
+        let received = self.received.len();
+        let sent = self.forward(now);
+        self.publish(now, received == BURST);
+        received.max(sent)
     }
 
     fn finish(&mut self, now: u64) -> bool {
         self.wan.send(now);
-        self.encoder.flush();
-        self.send_repairs(now);
+        if self.shaper.as_ref().is_some_and(|shaper| shaper.holds_sources()) {
+            self.send_repairs(now);
+            if self.wan.is_empty() {
+                self.forward(now);
+            }
+        } else {
+            self.encoder.flush();
+            self.send_repairs(now);
+        }
         self.publish(now, false);
-        self.wan.is_empty()
+        let rest = self.shaper.as_ref().is_none_or(|shaper| shaper.is_empty());
+        self.wan.is_empty() && rest && !self.encoder.is_due()
     }
 }

@@ -16,7 +16,7 @@ use crossbeam::channel::{Receiver, TryRecvError};
 /// Something that a worker polls.
 pub trait Room: Send {
     /// Does what there is to do at `now` (nanoseconds, never less than before), at most a burst.
-    /// Returns how many packets it received.
+    /// Returns how many packets it received, or sent on that it had kept: 0 when there was nothing to do.
     fn poll(&mut self, now: u64) -> usize;
 
     /// The gateway stops: sends what is still owed, and says whether that is all.

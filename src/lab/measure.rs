@@ -60,7 +60,8 @@ impl Times {
 /// What is known of one source packet.
 #[derive(Clone, Copy)]
 struct Sent {
-    /// When it was sent, which in virtual time is when it arrived on the LAN.
+    /// When it was sent: in virtual time, when it arrived on the LAN, or as soon as the gateway's rate
+    /// let it go.
     at: u64,
     /// When it leaves the WAN, or would have, had it not been lost; when it was sent, if it never
     /// got onto the wire (queue full, over the MTU).

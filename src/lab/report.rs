@@ -35,6 +35,10 @@ pub struct Report {
     pub repair_sent: u64,
     /// Of those, repairs of groups that a flush or their age cut short.
     pub repair_flushed: u64,
+    /// Repair packets that the western gateway shed, to keep to its rate.
+    pub repair_shed: u64,
+    /// The same by layer.
+    pub repair_shed_by_layer: Vec<u64>,
     /// Source packets that the WAN lost.
     pub source_lost: u64,
     /// Repair packets that the WAN lost.
@@ -108,6 +112,15 @@ impl fmt::Display for Report {
         }
         for (reason, count) in self.dropped.iter().filter(|&(_, &count)| count > 0) {
             writeln!(f, "dropped         {count} {reason}")?;
+        }
+        if self.repair_shed > 0 {
+            writeln!(
+                f,
+                "repairs shed    {} of {}, by layer {:?}",
+                self.repair_shed,
+                self.repair_shed + self.repair_sent,
+                self.repair_shed_by_layer
+            )?;
         }
         writeln!(f, "lost before     {} source packets", loss(self.source_lost))?;
         writeln!(f, "lost after      {} source packets", loss(self.unrecovered))?;

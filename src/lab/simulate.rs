@@ -25,6 +25,7 @@ use super::measure::{Deliveries, Measurements, Times};
 use super::report::{Report, WanReport};
 use super::told::Reader;
 use super::wan::{Direction, Wan};
+use crate::control::counters::Counter;
 use crate::dpdk::{
     Burst, Device, Eal, EalConfig, EalError, Mempool, PoolError, Port, PortConfig, PortError,
     RxQueue, TxQueue, joined,
@@ -408,6 +409,11 @@ impl Bench {
             source_sent: measurements.source_sent,
             repair_sent: measurements.repair_sent,
             repair_flushed: protect.repair_flushed.get(),
+            repair_shed: protect.repair_shed.get(),
+            repair_shed_by_layer: {
+                let layers = protect.shed_by_layer().into_iter().take(levels);
+                layers.map(Counter::get).collect()
+            },
             source_lost: measurements.source_lost,
             repair_lost: measurements.repair_lost,
             delivered: recover.delivered.get(),

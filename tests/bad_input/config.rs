@@ -45,6 +45,23 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
             &["worker", "wan.peer_channels"],
         ),
         ("mtu = 1900", "mtu = 1900\npeer_channels = 0", &["wan.peer_channels", "expected 1 to 16"]),
+        ("mtu = 1900", "mtu = 1900\nrate = \"10Gb\"", &["gateway.toml:10", "10Gb", "e.g. 10Gbps"]),
+        (
+            "mtu = 1900",
+            "mtu = 1900\nrate = \"10kbps\"",
+            &["wan.rate", "got 10kbps, expected 1Mbps to 1Tbps"],
+        ),
+        (
+            "mtu = 1900",
+            "mtu = 1900\noverload = \"fair\"",
+            &["gateway.toml:10", "fair", "`reserve` or `source-first`"],
+        ),
+        ("mtu = 1900", "mtu = 1900\nqueue = \"1B\"", &["wan.queue", "expected 64KiB to 1GiB"]),
+        (
+            "mtu = 1900",
+            "mtu = 1900\nrate = \"1Gbps\"\nqueue = \"1GiB\"",
+            &["code.layers", "a smaller wan.queue"],
+        ),
         ("mtu = 1900", "mtu = 1900\nqueues = 99", &["wan.queues", "expected 1 to 16"]),
         ("rooms =", "core = 99999\nrooms =", &["worker", "core 99999 does not exist"]),
         ("net_null1", "net_null0", &["wan.port", "got net_null0", "expected another"]),

@@ -51,6 +51,17 @@ fn each_bad_flag_is_named_with_what_was_got_and_what_is_expected() {
         ("--queue 99999999999", &["--queue 99999999999", "expected 0 to 16777216"]),
         ("--seed -1", &["--seed", "-1", "expected a whole number"]),
         ("--wan-rate 0bps", &["--wan-rate 0bps", "expected 1bps to 1000Tbps"]),
+        (
+            "--overload reserve",
+            &["--wan-rate unlimited", "expected 1Mbps to 1Tbps with --overload"],
+        ),
+        ("--wan-rate 1kbps --overload reserve", &["--wan-rate 1kbps", "expected 1Mbps to 1Tbps"]),
+        ("--wan-rate 1Gbps --overload fair", &["--overload", "fair", "reserve, source-first"]),
+        ("--gateway-queue 1MiB", &["--overload"]),
+        (
+            "--wan-rate 1Gbps --overload reserve --gateway-queue 1KiB",
+            &["--gateway-queue", "expected 64KiB to 1GiB"],
+        ),
         ("--wan-rate fast", &["--wan-rate", "fast", "e.g. 10Gbps"]),
         ("--oversize split", &["--oversize", "split", "bypass, drop"]),
         ("--link-local keep", &["--link-local", "keep", "drop, pass"]),

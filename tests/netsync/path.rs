@@ -10,7 +10,7 @@ use maelstrom::dpdk::mbuf::{self, Burst};
 use maelstrom::dpdk::mempool::DEFAULT_DATA_ROOM;
 use maelstrom::dpdk::{Eal, EalConfig, Mempool, RxQueue, TxQueue, joined};
 use maelstrom::gateway::flows::{Acks, Exit, Filter, Publisher, PublisherConfig, Rule, Told};
-use maelstrom::gateway::{Blueprint, Protect, Recover, Room, Side};
+use maelstrom::gateway::{Blueprint, Limit, Protect, Recover, Room, Side};
 use maelstrom::lab::loss::LossProcess;
 use maelstrom::wire::shim::Integrity;
 use maelstrom::wire::tcp::{Flag, Segment as TcpSegment};
@@ -27,6 +27,8 @@ pub struct Wan {
     pub late: u64,
     /// How many of 100 come twice.
     pub twice: u64,
+    /// What west's `protect` keeps to.
+    pub limit: Option<Limit>,
 }
 
 /// One way of the WAN.
@@ -96,6 +98,7 @@ impl Bench {
         let mut west = Blueprint {
             wan_mtu: 1900,
             integrity: Integrity::Off,
+            limit: behaviour.limit,
             ..Blueprint::new(Side::West, code)
         };
         // So that bursts are dense traffic, and single frames are not.
@@ -231,7 +234,8 @@ impl Bench {
 
     /// When something happens next by itself.
     pub fn shed(&self) -> u64 {
-        self.west.0.counters().repair_no_mbuf.get()
+        let counters = self.west.0.counters();
+        counters.repair_no_mbuf.get() + counters.repair_shed.get()
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use netsync::{Flow, FlowKey};
 
+use maelstrom::gateway::{Limit, Overload};
+
 use crate::common::Random;
 use crate::path::{Bench, Wan, tcp};
 
@@ -106,7 +108,11 @@ struct Shown {
 }
 
 fn run(seed: u64, wan: Wan) -> Shown {
-    let spare = if seed.is_multiple_of(3) { 63 } else { 255 };
+    let spare = match wan.limit {
+        None if seed.is_multiple_of(3) => 63,
+        None => 255,
+        Some(_) => 8191,
+    };
     let mut bench = Bench::new(seed, wan, spare);
     let mut random = Random(!seed);
     let mut senders: Vec<Sender> = (0..5).map(|n| Sender::new(&mut random, 40_000 + n)).collect();
@@ -154,7 +160,7 @@ fn no_watermark_is_ahead_of_the_truth_whatever_the_wan_does() {
         for (loss, late, twice) in
             [("iid:0.02", 0, 0), ("ge:0.03,8", 0, 0), ("iid:0.005", 20, 0), ("iid:0.005", 5, 10)]
         {
-            let shown = run(seed, Wan { loss, late, twice });
+            let shown = run(seed, Wan { loss, late, twice, limit: None });
             assert!(shown.news > 2000 && shown.acked > 10_000, "{seed} {loss}: {shown:?}");
             assert!(shown.by_code.iter().all(|&repairs| repairs > 100), "{seed} {loss}: {shown:?}");
             shed += shown.shed;
@@ -162,4 +168,19 @@ fn no_watermark_is_ahead_of_the_truth_whatever_the_wan_does() {
         }
     }
     assert!(shed > 100, "{shed} repairs were shed in {turns} runs");
+}
+
+/// A link that takes less than sources and their repairs: what is shed has not left, and what waits not yet.
+#[test]
+fn no_watermark_is_ahead_of_the_truth_on_a_full_link() {
+    for overload in [Overload::SourceFirst, Overload::Reserve] {
+        let mut shed = 0;
+        for seed in 0..20 {
+            let limit = Some(Limit { rate: 4_000_000_000, overload, queue: 256 << 10 });
+            let shown = run(seed, Wan { loss: "iid:0.01", late: 5, twice: 0, limit });
+            assert!(shown.news > 500 && shown.acked > 10_000, "{seed} {overload:?}: {shown:?}");
+            shed += shown.shed;
+        }
+        assert_eq!(shed > 1000, overload == Overload::SourceFirst, "{overload:?}: {shed} shed");
+    }
 }

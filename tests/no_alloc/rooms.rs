@@ -1,12 +1,12 @@
 //! A million packets through the rooms, over real ports joined in memory, with network-sync on.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use maelstrom::dpdk::mbuf::{BURST, Burst};
 use maelstrom::dpdk::mempool::DEFAULT_DATA_ROOM;
 use maelstrom::dpdk::{Eal, EalConfig, Mempool, RxQueue, TxQueue, joined};
 use maelstrom::gateway::flows::{Acks, Exit, Filter, Publisher, PublisherConfig, Rule, Told};
-use maelstrom::gateway::{Blueprint, Protect, Recover, Room, Side};
+use maelstrom::gateway::{Blueprint, Limit, Overload, Protect, Recover, Room, Side};
 use maelstrom::lab::loss::LossProcess;
 use netsync::{Segment, SegmentConfig};
 
@@ -32,17 +32,24 @@ struct Path {
 }
 
 impl Path {
-    fn new() -> Path {
-        let config = EalConfig { hugepages: false, memory_mib: 256, ..EalConfig::default() };
-        let eal = Eal::init(&config).expect("an EAL without hugepages");
-        let pool = Mempool::new(&eal, "packets", 32_767, DEFAULT_DATA_ROOM).expect("a pool");
-        let ring = |name: &str| joined(&eal, name, 2047, &pool, 1).expect("two ports");
+    fn new(limit: Option<Limit>) -> Path {
+        static EAL: OnceLock<Eal> = OnceLock::new();
+        let eal = EAL.get_or_init(|| {
+            let config = EalConfig { hugepages: false, memory_mib: 256, ..EalConfig::default() };
+            Eal::init(&config).expect("an EAL without hugepages")
+        });
+        // Names of ports and pools are of the whole process.
+        let run = limit.map_or(0, |limit| 1 + limit.overload as u8);
+        let pool = Mempool::new(eal, &format!("packets-{run}"), 16_383, DEFAULT_DATA_ROOM);
+        let pool = pool.expect("a pool");
+        let ring =
+            |name: &str| joined(eal, &format!("{name}-{run}"), 2047, &pool, 1).expect("two ports");
         let (lan, west_lan) = ring("west-lan");
         let (west_wan, from) = ring("west-wan");
         let (to, east_wan) = ring("east-wan");
         let (east_lan, out) = ring("east-lan");
         let code = "8:21,23,25+g1".parse().expect("a code");
-        let mut west = Blueprint { wan_mtu: 1600, ..Blueprint::new(Side::West, code) };
+        let mut west = Blueprint { wan_mtu: 1600, limit, ..Blueprint::new(Side::West, code) };
         west.timing.latency = 500_000;
         let east = Blueprint { side: Side::East, ..west.clone() };
         let rx = |port: &maelstrom::dpdk::Port| port.rx_queue(0).expect("its queue");
@@ -154,7 +161,7 @@ fn segment(frame: &mut [u8], n: u64) {
 /// What C allocates is not counted; the rooms call nothing there but bursts and mempools.
 #[test]
 fn a_million_packets_through_the_rooms_allocate_nothing() {
-    let mut path = Path::new();
+    let mut path = Path::new(None);
     path.until(WARM_UP);
     let counts = counted(|| path.until(WARM_UP + PACKETS));
     assert_eq!(counts, Counts::default());
@@ -166,4 +173,21 @@ fn a_million_packets_through_the_rooms_allocate_nothing() {
     assert!(protect.repair_flushed.get() > PACKETS / 100);
     assert_eq!(protect.source_sent.get(), path.sent);
     assert!(protect.flows_evicted.get() > 1000);
+}
+
+#[test]
+fn a_full_link_allocates_nothing() {
+    for overload in [Overload::Reserve, Overload::SourceFirst] {
+        let limit = Limit { rate: 500_000_000, overload, queue: 64 << 10 };
+        let mut path = Path::new(Some(limit));
+        path.until(WARM_UP);
+        let counts = counted(|| path.until(WARM_UP + PACKETS / 4));
+        assert_eq!(counts, Counts::default(), "{overload:?}");
+        let counters = path.protect.counters();
+        let (dropped, waiting) = (counters.overload_dropped.get(), counters.overload_waiting.get());
+        assert!(dropped > PACKETS / 100, "{overload:?}: {dropped} dropped");
+        assert_eq!(counters.source_sent.get() + dropped + waiting, path.sent, "{overload:?}");
+        let shed = counters.repair_shed.get();
+        assert_eq!(shed > 1000, overload == Overload::SourceFirst, "{overload:?}: {shed} shed");
+    }
 }
