@@ -35,7 +35,9 @@ pub struct Departure {
 }
 
 /// Frames that come at their times.
-struct Lan(Arc<Mutex<VecDeque<(u64, Vec<u8>)>>>);
+struct Lan(Arc<Mutex<VecDeque<Arrival>>>);
+
+type Arrival = (u64, Vec<u8>);
 
 impl Receive for Lan {
     fn receive(&mut self, now: u64, burst: &mut Burst) {
