@@ -10,6 +10,9 @@
 
 pub mod control;
 pub mod flow;
+pub mod icmp;
+pub mod ip;
+pub mod mss;
 pub mod outer;
 pub mod parcel;
 pub mod repair;
