@@ -2,6 +2,7 @@
 //!
 //! config/gateway-west.toml is a complete one that explains each key.
 
+mod bridge;
 mod netsync;
 mod values;
 pub mod workers;
@@ -16,7 +17,7 @@ use crate::dpdk::Device;
 use crate::fec::code::MAX_LAYERS;
 use crate::fec::{Code, Timing};
 use crate::gateway::blueprint::TAGS;
-use crate::gateway::{Blueprint, Idle, Limit, LinkLocal, Overload, Oversize, Side};
+use crate::gateway::{Blueprint, Idle, Limit, LinkLocal, Overload, Oversize, Side, TooBig};
 use crate::units::show_rate;
 use crate::wire::outer::OUTER_LEN;
 use crate::wire::shim::Integrity;
@@ -24,8 +25,9 @@ use crate::wire::shim::Integrity;
 pub use netsync::{GroupName, NetsyncSection, TrackSection};
 pub use values::{Mac, Sparse};
 use values::{
-    default_ethertype, default_idle, default_lan_mtu, default_latency, default_memory_limit,
-    default_peer, default_queue, device, rate, size, text, time, times,
+    default_address_age, default_addresses, default_ethertype, default_idle, default_lan_mtu,
+    default_latency, default_memory_limit, default_mss_clamp, default_peer, default_queue, device,
+    devices, rate, size, text, time, times,
 };
 use workers::MAX_CHANNELS;
 pub use workers::{RoomName, Split, WorkerSection};
@@ -119,6 +121,25 @@ pub struct LanSection {
     /// Queues each way, at most; none is as many as workers need.
     #[serde(default)]
     pub queues: Option<u16>,
+    /// IP packets too large to protect that must not be fragmented.
+    #[serde(default)]
+    pub too_big: TooBig,
+    /// Further LAN ports, between all of which the gateway is a bridge.
+    #[serde(default, deserialize_with = "devices")]
+    pub more_ports: Vec<Device>,
+    /// How many addresses the bridge knows at most.
+    #[serde(default = "default_addresses")]
+    pub addresses: usize,
+    /// After how long without a frame it forgets one, in nanoseconds.
+    #[serde(default = "default_address_age", deserialize_with = "time")]
+    pub address_age: u64,
+}
+
+impl LanSection {
+    /// All LAN ports.
+    pub fn ports(&self) -> impl Iterator<Item = &Device> {
+        [&self.port].into_iter().chain(&self.more_ports)
+    }
 }
 
 /// `[wan]`
@@ -148,6 +169,9 @@ pub struct WanSection {
     /// How many bytes wait then, at most, for each worker that protects.
     #[serde(default = "default_queue", deserialize_with = "size")]
     pub queue: u64,
+    /// Whether SYNs are made to ask for no larger segments than are protected.
+    #[serde(default = "default_mss_clamp")]
+    pub mss_clamp: bool,
     /// On how many channels the peer sends; none is on as many as we do.
     #[serde(default)]
     pub peer_channels: Option<u8>,
@@ -248,8 +272,8 @@ impl Config {
             let got = self.wan.ethertype;
             return bad("wan.ethertype", format!("got {got:#06x}, expected 0x0600 to 0xffff"));
         }
-        if self.lan.port.name() == self.wan.port.name() {
-            let name = self.lan.port.name();
+        if let Some(port) = self.lan.ports().find(|port| port.name() == self.wan.port.name()) {
+            let name = port.name();
             return bad("wan.port", format!("got {name}, which is the LAN port; expected another"));
         }
         if let Some(got) = self.wan.rate.filter(|rate| !RATES.contains(rate)) {
@@ -259,6 +283,9 @@ impl Config {
         if !QUEUES.contains(&self.wan.queue) {
             let got = self.wan.queue;
             return bad("wan.queue", format!("got {got} bytes, expected 64KiB to 1GiB"));
+        }
+        if let Err((key, problem)) = self.lan.validate_bridge() {
+            return bad(key, problem);
         }
         self.validate_code(path)?;
         if let Some(Err((key, problem))) = self.netsync.as_ref().map(NetsyncSection::validate) {
@@ -340,6 +367,8 @@ impl Config {
             integrity: code.integrity,
             link_local: self.lan.link_local,
             oversize: self.wan.oversize,
+            too_big: self.lan.too_big,
+            mss_clamp: self.wan.mss_clamp,
             lan_frame: usize::from(self.lan.mtu) + OUTER_LEN + TAGS,
             wan_mtu: self.wan.mtu,
             ethertype: self.wan.ethertype,
@@ -351,6 +380,7 @@ impl Config {
             limit: self.wan.limit(),
             channels_out: split.protect.len() as u8,
             channels_in: split.recover.len() as u8,
+            lan_ports: self.lan.ports().count() as u8,
         }
     }
 }
@@ -531,6 +561,18 @@ mod tests {
             ("rooms", "rooms = [\"protect\", \"recover\"]", "2 workers recover"),
             ("rooms", "rooms = []", "the first worker has no room"),
             ("rooms", "rooms = [\"kitchen\"]", "kitchen"),
+            ("#too_big", "too_big = \"fragment\"", "fragment"),
+            (
+                "#more_ports",
+                "more_ports = [\"0000:03:00.0\"]",
+                "lan.more_ports: got 0000:03:00.0 twice",
+            ),
+            ("#more_ports", "more_ports = [\"0000:03:00.1\"]", "wan.port: got 0000:03:00.1"),
+            ("#more_ports", "more_ports = [\"net tap\"]", "net tap"),
+            ("#more_ports", "more_ports = \"net_tap0\"", "expected a sequence"),
+            ("#addresses", "addresses = 100", "lan.addresses: got 100, expected a power of two"),
+            ("#address_age", "address_age = \"1ms\"", "lan.address_age: got 1ms, expected 1s to"),
+            ("#mss_clamp", "mss_clamp = \"yes\"", "expected a boolean"),
             ("[code]", "[cod]", "cod"),
         ] {
             let error = parse(&with(WEST, from, to)).expect_err(to);

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
+use super::bridged::Bridged;
 use super::netsync::{Netsync, levels};
 use super::service::{Station, open_port, print_counters, print_port};
 use crate::config::workers::Server;
 use crate::config::{Config, NetsyncSection, Split};
 use crate::control::counters::{DispatchCounters, ProtectCounters, RecoverCounters};
 use crate::dpdk::{Device, Eal, Mempool, Port, PortError, RxQueue, TxQueue, joined};
+use crate::gateway::fit::{self, Teller};
 use crate::gateway::flows::{Acks, Exit, Publisher, PublisherConfig};
 use crate::gateway::{
-    Blueprint, Dispatch, Gather, Protect, Queues, Recover, Room, Spread, Steward,
+    Blueprint, Dispatch, Gather, Protect, Queues, Recover, Room, Spread, Steward, TooBig,
 };
 
 /// How many packets may be on their way from one worker to another: enough for a core that rests.
-const DEPTH: u32 = 1023;
+pub(super) const DEPTH: u32 = 1023;
 
 /// A port, and who serves it where it has not a queue for each room.
 struct Berth {
@@ -27,9 +29,9 @@ struct Berth {
 }
 
 /// What the rooms at a port poll, one each.
-struct Queued {
-    rx: Vec<RxQueue>,
-    tx: Vec<TxQueue>,
+pub(super) struct Queued {
+    pub(super) rx: Vec<RxQueue>,
+    pub(super) tx: Vec<TxQueue>,
 }
 
 /// A port as configured, and what is wanted of it.
@@ -57,7 +59,9 @@ struct Coder<R, C> {
 
 /// A gateway's ports and rooms.
 pub(super) struct Crew {
-    lan: Berth,
+    /// The LAN port, or several.
+    lan: Option<Berth>,
+    bridged: Option<Bridged>,
     wan: Berth,
     protect: Vec<Coder<Protect<RxQueue, TxQueue>, ProtectCounters>>,
     recover: Vec<Coder<Recover<RxQueue, TxQueue, ()>, RecoverCounters>>,
@@ -100,22 +104,42 @@ impl Crew {
             },
             server: split.wan,
         };
-        let (lan, lan_ends) = Berth::open(eal, lan, &pool)?;
+        let (lan, bridged, lan_ends) = match config.lan.more_ports.is_empty() {
+            true => {
+                let (berth, ends) = Berth::open(eal, lan, &pool)?;
+                (Some(berth), None, ends)
+            }
+            false => {
+                let (bridged, ends) = Bridged::open(eal, config, split, blueprint, &pool)?;
+                (None, Some(bridged), ends)
+            }
+        };
         let (wan, wan_ends) = Berth::open(eal, wan, &pool)?;
         let (mac, peer) = (wan.port.mac(), config.wan.peer_mac.0);
         let numbered = || 0u8..;
+        let mut answers = Vec::new();
         let protect = numbered().zip(&split.protect).zip(lan_ends.rx.into_iter().zip(wan_ends.tx));
         let protect = protect.map(|((channel, &worker), (from, to))| {
             let config = blueprint.protect(channel, epoch, mac, peer);
-            let room = Protect::new(config, from, to, pool.clone());
+            let mut room = Protect::new(config, from, to, pool.clone());
+            if blueprint.too_big == TooBig::Icmp {
+                let (sender, receiver) = fit::mailbox();
+                room.answer(Teller::new(sender));
+                answers.push(receiver);
+            }
             Coder { counters: room.counters(), room, worker }
         });
+        let protect = protect.collect();
         let recover = numbered().zip(&split.recover).zip(wan_ends.rx.into_iter().zip(lan_ends.tx));
         let recover = recover.map(|((channel, &worker), (from, to))| {
             let room = Recover::new(blueprint.recover(channel), from, to, pool.clone(), ());
             Coder { counters: room.counters(), room, worker }
         });
-        Ok(Crew { protect: protect.collect(), recover: recover.collect(), lan, wan })
+        let mut recover: Vec<_> = recover.collect();
+        if let Some(first) = recover.first_mut() {
+            first.room.answer_from(answers);
+        }
+        Ok(Crew { protect, recover, lan, bridged, wan })
     }
 
     /// Has storage processes told, from the first turn on. `clock` is the segment's time at the rooms'
@@ -165,7 +189,7 @@ impl Crew {
 
     /// The ports, and each worker with its rooms: those that receive for others first, those that send for others
     /// last, so that a packet that stays on its core goes all the way in one turn.
-    pub(super) fn stations(&mut self, config: &Config) -> ([&Port; 2], Vec<Station<'_>>) {
+    pub(super) fn stations(&mut self, config: &Config) -> (Vec<&Port>, Vec<Station<'_>>) {
         let station = |core| Station { core, rooms: Vec::new() };
         let mut stations: Vec<Station<'_>> =
             config.workers.iter().map(|worker| station(worker.core)).collect();
@@ -175,14 +199,21 @@ impl Crew {
             }
         };
         let mut gathers = Vec::new();
-        let ports = [&mut self.lan, &mut self.wan].map(|berth| {
+        let mut ports = Vec::new();
+        if let Some(bridged) = &mut self.bridged {
+            let worker = bridged.worker;
+            let (several, room) = bridged.parts();
+            give(worker, room);
+            ports.extend(several);
+        }
+        ports.extend(self.lan.iter_mut().chain([&mut self.wan]).map(|berth| {
             let Berth { port, server, dispatch, gather, .. } = berth;
             if let Some(room) = dispatch {
                 give(server.worker, room as &mut dyn Room);
             }
             gathers.extend(gather.as_mut().map(|room| (server.worker, room)));
             &*port
-        });
+        }));
         self.protect.iter_mut().for_each(|Coder { room, worker, .. }| give(*worker, room));
         self.recover.iter_mut().for_each(|Coder { room, worker, .. }| give(*worker, room));
         gathers.into_iter().for_each(|(worker, room)| give(worker, room));
@@ -195,7 +226,8 @@ impl Crew {
         print_rooms("protect", "(LAN to WAN)", protect)?;
         let recover = self.recover.iter().map(|coder| (coder.worker, coder.counters.each()));
         print_rooms("recover", "(WAN to LAN)", recover)?;
-        self.lan.print("lan")?;
+        self.bridged.as_ref().map_or(Ok(()), Bridged::print)?;
+        self.lan.as_ref().map_or(Ok(()), |lan| lan.print("lan"))?;
         self.wan.print("wan")
     }
 }
@@ -224,7 +256,7 @@ fn print_rooms<'a>(
 
 /// As many queues as wanted each way, but no more than the operator allows. Where both ends must open
 /// equally many, that is just what the operator says.
-fn queues(device: &Device, limit: Option<u16>, wanted: [usize; 2]) -> [u16; 2] {
+pub(super) fn queues(device: &Device, limit: Option<u16>, wanted: [usize; 2]) -> [u16; 2] {
     match limit {
         limit if device.hides_its_queues() => [limit.unwrap_or(1); 2],
         limit => wanted.map(|wanted| (wanted as u16).min(limit.unwrap_or(u16::MAX))),

@@ -9,6 +9,7 @@
 //! * **Must not:** hold any logic that a test would want to reach without a process.
 
 mod bench;
+mod bridged;
 mod compare;
 mod crew;
 mod lab;

@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let eal_config = EalConfig {
         hugepages: config.gateway.hugepages,
         memory_mib: (mib(blueprint.memory().mbufs) + EAL_MEMORY) as u32,
-        devices: vec![config.lan.port.clone(), config.wan.port.clone()],
+        devices: config.lan.ports().chain([&config.wan.port]).cloned().collect(),
         lcores: None,
     };
     let eal = quietly(|| Eal::init(&eal_config))?;
@@ -80,8 +80,9 @@ fn describe(config: &Config, blueprint: &Blueprint, eal: &Eal) {
         );
     }
     log::info!(
-        "LAN frames of up to {} bytes are protected; memory in MiB: {}",
+        "LAN frames of up to {} bytes are protected, IP packets of up to {}; memory in MiB: {}",
         blueprint.max_protected(),
+        blueprint.max_ip(),
         blueprint.memory(),
     );
 }

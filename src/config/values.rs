@@ -98,6 +98,19 @@ pub(super) fn default_queue() -> u64 {
     2 << 20
 }
 
+pub(super) fn default_mss_clamp() -> bool {
+    true
+}
+
+pub(super) fn default_addresses() -> usize {
+    4096
+}
+
+/// IEEE 802.1Q's own (table 8-6).
+pub(super) fn default_address_age() -> u64 {
+    300_000_000_000
+}
+
 pub(super) fn default_latency() -> u64 {
     50_000_000
 }
@@ -141,4 +154,9 @@ pub(super) fn times<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u6
 
 pub(super) fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Device, D::Error> {
     parsed(deserializer, Device::parse)
+}
+
+pub(super) fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Device>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| Device::parse(text).map_err(serde::de::Error::custom)).collect()
 }

@@ -84,6 +84,13 @@ counters! {
         /// Dropped: too large to protect, or in several buffers, and bypassing is off or could not
         /// carry it.
         too_large,
+        /// Dropped: an IP packet too large to protect that must not be fragmented, which is answered by
+        /// ICMP.
+        too_big,
+        /// Of those, packets whose sender was told: as many a second as are allowed, while there is room.
+        too_big_told,
+        /// SYNs that were made to ask for no larger segments than are protected.
+        mss_clamped,
         /// Dropped: the buffer had no room for the headers.
         no_headroom,
         /// Repair packets not sent: no buffer was free.
@@ -150,6 +157,10 @@ counters! {
         /// Of those, repairs that missed several packets and made way for newer ones, or found no
         /// room to wait.
         repair_evicted,
+        /// SYNs that were made to ask for no larger segments than are protected.
+        mss_clamped,
+        /// Answers of our own to packets from the LAN that are too big, sent or dropped as any frame.
+        answers,
         /// Source packets that had been delivered before.
         duplicates_suppressed,
         /// Rejected: shorter than its headers, outer or ours.
@@ -203,11 +214,51 @@ counters! {
     }
 }
 
+counters! {
+    /// What the bridge between several LAN ports counts.
+    BridgeCounters {
+        /// Frames from LAN ports.
+        lan_in,
+        /// Frames from the WAN, or from ourselves.
+        wan_in,
+        /// Copies of frames handed on to go over the WAN.
+        to_wan,
+        /// Copies of frames sent on LAN ports.
+        to_lan,
+        /// Frames that went everywhere but back: for many, or for an address that is not known.
+        flooded,
+        /// Addresses that were learnt at another place than before.
+        moved,
+        /// Known addresses that had to leave for others.
+        evicted,
+        /// Dropped: for an address at the port that it came from, which has it already.
+        filtered,
+        /// Dropped: shorter than an Ethernet header, or in several buffers.
+        malformed,
+        /// Dropped: a frame for bridges only.
+        link_local_dropped,
+        /// Dropped copies: a LAN port took no more.
+        lan_full,
+        /// Dropped copies: those that protect were behind.
+        wan_full,
+        /// Copies not made: no buffer was free.
+        no_mbuf,
+        /// Dropped: the gateway stopped before it was protected.
+        left_at_stop,
+    }
+}
+
 impl ProtectCounters {
     /// The reasons for which a frame from the LAN was dropped, and how many were.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 5] =
-            ["link_local_dropped", "runt", "too_large", "no_headroom", "overload_dropped"];
+        const REASONS: [&str; 6] = [
+            "link_local_dropped",
+            "runt",
+            "too_large",
+            "too_big",
+            "no_headroom",
+            "overload_dropped",
+        ];
         self.each().filter(|(name, _)| REASONS.contains(name))
     }
 

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::protect::ProtectConfig;
 use super::recover::RecoverConfig;
-use super::settings::{LinkLocal, Outer, Oversize, Side};
+use super::settings::{LinkLocal, Outer, Oversize, Side, TooBig};
 use super::shaper::Limit;
 use super::steward::Steward;
 use crate::dpdk::Kept;
@@ -19,6 +19,7 @@ use crate::fec::xor::Engine;
 use crate::fec::{Code, DecoderConfig, EncoderConfig, Run, Timing};
 use crate::link::{Supervisor, SupervisorConfig};
 use crate::wire::control::Sender;
+use crate::wire::icmp::V6_LEAST_MTU;
 use crate::wire::outer::{MIN_FRAME, OUTER_LEN};
 use crate::wire::repair::REPAIR_LEN;
 use crate::wire::shim::Integrity;
@@ -29,6 +30,8 @@ const MORE_RUNS: usize = (MAX_RUNS - 1) * Run::WIRE_LEN;
 /// up to 1024. Each worker may have four at the ports and two between workers, but no more than four
 /// of these at once beside one for each port; what is left rests in its cache.
 const IN_PASSING: usize = 8 * 1024 - 1;
+/// The same for each further LAN port: its rings, and what waits on both sides of the bridge.
+const AT_A_PORT: u32 = 4 * 1024;
 /// Longer frames than this have several mbufs, and no WAN lets them through.
 pub const MAX_PORT_MTU: u16 = 16_000;
 /// Two Ethernet VLAN tags, which an MTU doesn't count.
@@ -45,6 +48,10 @@ pub struct Blueprint {
     pub link_local: LinkLocal,
     /// Frames too large to protect.
     pub oversize: Oversize,
+    /// IP packets too large to protect that must not be fragmented.
+    pub too_big: TooBig,
+    /// Whether SYNs are made to ask for no larger segments than are protected.
+    pub mss_clamp: bool,
     /// The longest frame that the LAN brings, in bytes, with header and tags, without FCS.
     pub lan_frame: usize,
     /// The WAN's MTU.
@@ -67,6 +74,8 @@ pub struct Blueprint {
     pub channels_out: u8,
     /// How many channels of the peer it recovers.
     pub channels_in: u8,
+    /// How many LAN ports it has.
+    pub lan_ports: u8,
 }
 
 /// Why a gateway can't be built. One line each.
@@ -150,6 +159,9 @@ impl Blueprint {
             integrity: Integrity::default(),
             link_local: LinkLocal::default(),
             oversize: Oversize::default(),
+            // What goes in comes out, to the byte, unless a configuration wants otherwise.
+            too_big: TooBig::Oversize,
+            mss_clamp: false,
             lan_frame: 1500 + OUTER_LEN + TAGS,
             wan_mtu: 9000,
             ethertype: crate::wire::outer::ETHERTYPE,
@@ -161,6 +173,7 @@ impl Blueprint {
             limit: None,
             channels_out: 1,
             channels_in: 1,
+            lan_ports: 1,
         }
     }
 
@@ -201,12 +214,26 @@ impl Blueprint {
                 Oversize::Bypass => "sent unprotected if they fit as they are, else dropped",
                 Oversize::Drop => "dropped",
             };
+            let told = match (self.mss_clamp, self.too_big) {
+                (true, TooBig::Icmp) => "hosts are told so by TCP's MSS and by ICMP; others",
+                (true, TooBig::Oversize) => "hosts are told so by TCP's MSS; they",
+                (false, TooBig::Icmp) => "hosts are told so by ICMP; others",
+                (false, TooBig::Oversize) => "they",
+            };
             warnings.push(format!(
-                "LAN frames of {} to {lan} bytes do not fit the WAN MTU of {} with their headers: they \
+                "LAN frames of {} to {lan} bytes do not fit the WAN MTU of {} with their headers: {told} \
                  will be {fate}; a WAN MTU of {} would protect them",
                 protected + 1,
                 self.wan_mtu,
                 lan + REPAIR_LEN,
+            ));
+        }
+        let (ip, least) = (self.max_ip(), V6_LEAST_MTU);
+        if ip < least && protected < lan {
+            warnings.push(format!(
+                "IP packets of {ip} bytes fit, and IPv6 needs {least}: larger ones of it will be \
+                 unprotected or dropped; a WAN MTU of {} would protect them",
+                least + OUTER_LEN + REPAIR_LEN,
             ));
         }
         if self.integrity == Integrity::Off {
@@ -222,6 +249,17 @@ impl Blueprint {
     /// The longest frame that is protected, in bytes.
     pub fn max_protected(&self) -> usize {
         usize::from(self.wan_mtu).saturating_sub(REPAIR_LEN).min(self.lan_frame)
+    }
+
+    /// The largest IP packet that is protected, in a frame without tags.
+    pub fn max_ip(&self) -> usize {
+        (self.max_protected() - OUTER_LEN).min(self.lan_frame - OUTER_LEN - TAGS)
+    }
+
+    /// The length of the frames that SYNs may ask for, if it is less than what the LAN sends anyhow.
+    fn clamp(&self) -> Option<usize> {
+        let max = self.max_protected();
+        (self.mss_clamp && max < self.lan_frame).then_some(max)
     }
 
     /// The MTU that the LAN port needs.
@@ -249,10 +287,11 @@ impl Blueprint {
     /// How many mbufs a gateway holds at most: what it keeps, and those in passing.
     pub fn mbufs(&self) -> u32 {
         let workers = u32::from(self.channels_out.max(self.channels_in));
+        let more_ports = u32::from(self.lan_ports.saturating_sub(1)) * AT_A_PORT;
         let waiting = self.limit.map_or(0, |limit| limit.packets());
         let waiting = waiting.saturating_mul(u32::from(self.channels_out));
         let passing = (IN_PASSING + BURST) as u32 * workers;
-        self.kept().saturating_add(waiting).saturating_add(passing)
+        self.kept().saturating_add(waiting).saturating_add(passing).saturating_add(more_ports)
     }
 
     /// What it allocates.
@@ -326,6 +365,7 @@ impl Blueprint {
                 rate: limit.rate / u64::from(self.channels_out.max(1)),
                 ..limit
             }),
+            clamp: self.clamp(),
             encoder: self.encoder(),
         }
     }
@@ -348,6 +388,7 @@ impl Blueprint {
             integrity: self.integrity,
             ethertype: self.ethertype,
             oversize: self.oversize,
+            clamp: self.clamp(),
             decoder: self.decoder(),
         }
     }
@@ -391,6 +432,15 @@ mod tests {
         assert_eq!(blueprint("8:1,20,40").warnings().len(), 1);
         let tight = Blueprint { wan_mtu: 1500, ..blueprint("20:97,101+g1") };
         assert!(tight.warnings()[0].contains("1459 to 1522"), "{:?}", tight.warnings());
+        let told = Blueprint { mss_clamp: true, too_big: TooBig::Icmp, ..tight.clone() };
+        assert!(told.warnings()[0].contains("TCP's MSS and by ICMP; others will be sent unprot"));
+        assert_eq!((told.warnings().len(), told.max_ip()), (1, 1444));
+        assert_eq!((told.clamp(), tight.clamp()), (Some(1458), None));
+        let roomy = Blueprint { wan_mtu: 1564, ..told.clone() };
+        assert_eq!((roomy.clamp(), roomy.max_ip(), roomy.warnings().len()), (None, 1500, 0));
+        let narrow = Blueprint { wan_mtu: 1300, ..told };
+        assert!(narrow.warnings()[1].contains("IP packets of 1244 bytes fit, and IPv6 needs 1280"));
+        assert!(narrow.warnings()[1].contains("a WAN MTU of 1336"));
         let off = Blueprint { integrity: Integrity::Off, ..blueprint("20:97,101+g1") };
         assert!(off.warnings()[0].contains("integrity"));
     }

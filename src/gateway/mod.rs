@@ -18,8 +18,10 @@
 
 mod backlog;
 pub mod blueprint;
+pub mod bridge;
 pub mod bucket;
 pub mod dispatch;
+pub mod fit;
 pub mod flows;
 pub mod gather;
 pub mod inbound;
@@ -33,12 +35,13 @@ pub mod steward;
 pub mod worker;
 
 pub use blueprint::{Blueprint, BlueprintError};
+pub use bridge::Bridge;
 pub use dispatch::{Dispatch, Spread};
 pub use gather::Gather;
 pub use io::{Outbox, Queues, Receive, Transmit};
 pub use protect::Protect;
 pub use recover::{Observer, Recover};
-pub use settings::{LinkLocal, Outer, Oversize, Side};
+pub use settings::{LinkLocal, Outer, Oversize, Side, TooBig};
 pub use shaper::{Limit, Overload};
 pub use steward::Steward;
 pub use worker::{Idle, Room, Worker};

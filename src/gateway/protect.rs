@@ -13,6 +13,7 @@ use arrayvec::ArrayVec;
 use zerocopy::IntoBytes;
 
 use super::backlog::Waiting;
+use super::fit::{self, Teller};
 use super::flows::Publisher;
 use super::io::{Outbox, Receive, Transmit, fetched};
 use super::post::{self, Parcel, ProtectOrder};
@@ -23,6 +24,7 @@ use crate::control::counters::ProtectCounters;
 use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
 use crate::dpdk::{Kept, Mempool, kept};
 use crate::fec::{CheckKey, Encoder, EncoderConfig, Repair, SHORT, copy_short};
+use crate::wire::icmp::TooBig;
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::{self, repair_key};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
@@ -47,6 +49,8 @@ pub struct ProtectConfig {
     pub oversize: Oversize,
     /// What the WAN takes of this channel; `None` is what its port takes.
     pub limit: Option<Limit>,
+    /// The length of the frames that SYNs may ask for; none is any.
+    pub clamp: Option<usize>,
     /// The code. Its `max_frame` is what this room protects, at most
     /// [`Outer::max_protected`].
     pub encoder: EncoderConfig,
@@ -79,6 +83,8 @@ pub struct Protect<L, W> {
     orders: Option<post::Receiver<ProtectOrder>>,
     /// Who keeps to the WAN's rate, if it has one.
     shaper: Option<Box<Shaper>>,
+    /// Who answers packets that are too big, if anyone does.
+    teller: Option<Box<Teller>>,
 }
 
 /// A frame that has been sent, or soon will be, and is yet to be encoded.
@@ -101,6 +107,7 @@ struct Tally {
 enum Class {
     Protect,
     Bypass,
+    TooBig(TooBig),
     Drop,
 }
 
@@ -125,7 +132,13 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             counters: Arc::default(),
             publisher: None,
             orders: None,
+            teller: None,
         }
+    }
+
+    /// Has packets that are too big answered, from now on.
+    pub fn answer(&mut self, teller: Teller) {
+        self.teller = Some(Box::new(teller));
     }
 
     /// Has storage processes told of what leaves, from now on: to be called before the first turn.
@@ -180,6 +193,13 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         if mbuf.is_contiguous() && mbuf.len() <= self.config.encoder.max_frame {
             counters.link_local_passed.add(u64::from(link_local));
             return Class::Protect;
+        }
+        if self.teller.is_some()
+            && !link_local
+            && let Some(too_big) = TooBig::parse(mbuf.data(), self.config.encoder.max_frame)
+        {
+            counters.too_big.add(1);
+            return Class::TooBig(too_big);
         }
         // A frame with our own EtherType would be taken for one of our packets at the far end, and
         // one for bridges by the first bridge on the way.
@@ -239,11 +259,19 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         tally.bytes += len;
         let packet = match self.classify(&mbuf) {
             Class::Drop => return,
+            Class::TooBig(too_big) => {
+                let told = self.teller.as_mut().is_some_and(|t| t.tell(now, too_big, mbuf.data()));
+                return self.counters.too_big_told.add(u64::from(told));
+            }
             Class::Bypass => {
                 tally.bypassed += 1;
                 mbuf
             }
             Class::Protect => {
+                let mbuf = match self.config.clamp {
+                    Some(max) => fit::clamp(mbuf, max, &self.pool, &self.counters.mss_clamped),
+                    None => mbuf,
+                };
                 let Some(packet) = self.stamp(mbuf) else { return };
                 tally.sources += 1;
                 tally.source_bytes += len;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
+use super::fit;
 use super::flows::Acks;
 use super::inbound::{Inbound, Verdict};
 use super::io::{Outbox, Receive, Transmit, fetched};
@@ -24,6 +25,7 @@ use crate::fec::decoder::{Admission, RepairFate, RepairIn};
 use crate::fec::{CheckKey, Decoder, DecoderConfig, Rebuilt, SHORT, copy_short};
 use crate::wire::Bad;
 use crate::wire::control;
+use crate::wire::icmp::Answer;
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::{self, RepairHeader, repair_key};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
@@ -39,6 +41,8 @@ pub struct RecoverConfig {
     pub ethertype: u16,
     /// Whether what comes unprotected is delivered.
     pub oversize: Oversize,
+    /// The length of the frames that SYNs may ask for; none is any.
+    pub clamp: Option<usize>,
     /// The window. Its `check` is overwritten.
     pub decoder: DecoderConfig,
 }
@@ -104,6 +108,10 @@ struct Delivery<L, O> {
     tally: Tally,
     /// Who reads acknowledgements, if anyone does.
     acks: Option<Box<Acks>>,
+    /// The length of the frames that SYNs may ask for.
+    clamp: Option<usize>,
+    /// Answers to hosts on the LAN, from those that protect, if this room sends them.
+    answers: Vec<post::Receiver<Answer>>,
 }
 
 /// What a burst adds to the counters.
@@ -126,8 +134,11 @@ enum Origin {
 impl<L: Transmit, O: Observer> Delivery<L, O> {
     /// Sends a frame on, which is source packet `seq` unless it was bypassed.
     #[inline]
-    fn deliver(&mut self, now: u64, frame: Mbuf, origin: Origin, seq: u64) {
+    fn deliver(&mut self, now: u64, mut frame: Mbuf, origin: Origin, seq: u64) {
         let counters = &self.counters;
+        if let Some(max) = self.clamp {
+            frame = fit::clamp(frame, max, &self.pool, &counters.mss_clamped);
+        }
         let len = frame.len() as u64;
         if let Some(acks) = &mut self.acks {
             acks.look(frame.data());
@@ -146,6 +157,23 @@ impl<L: Transmit, O: Observer> Delivery<L, O> {
             }
             Origin::Bypassed => counters.bypassed.add(1),
         }
+    }
+
+    /// Sends answers, when nothing else waits to be sent.
+    #[inline]
+    fn send_answers(&mut self, now: u64) {
+        for mailbox in &self.answers {
+            while self.lan.len() < fit::AT_A_TIME
+                && let Some(answer) = mailbox.receive()
+            {
+                self.counters.answers.add(1);
+                match self.pool.copy_of(&answer) {
+                    Some(mbuf) => _ = self.lan.push(now, mbuf),
+                    None => self.counters.no_mbuf.add(1),
+                }
+            }
+        }
+        self.lan.send(now);
     }
 
     /// Adds what was tallied to the counters.
@@ -182,6 +210,8 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 counters,
                 tally: Tally::default(),
                 acks: None,
+                clamp: config.clamp,
+                answers: Vec::new(),
             },
             decoder: Decoder::new(&config.decoder),
             inbound: Inbound::default(),
@@ -215,6 +245,11 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     /// Has acknowledgements read in what is delivered, from now on.
     pub fn read_acks(&mut self, acks: Acks) {
         self.out.acks = Some(Box::new(acks));
+    }
+
+    /// Has it send what is put into these mailboxes, from now on: to be called before the first turn.
+    pub fn answer_from(&mut self, mailboxes: Vec<post::Receiver<Answer>>) {
+        self.out.answers = mailboxes;
     }
 
     /// Who is told of deliveries.
@@ -505,6 +540,9 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
             self.take_in(now, mbuf);
         }
         self.settle_when_sent(now);
+        if self.out.lan.is_empty() {
+            self.out.send_answers(now);
+        }
         self.out.publish();
         count
     }

@@ -57,6 +57,18 @@ pub enum Oversize {
     Drop,
 }
 
+/// What becomes of IP packets that are too large to protect and must not be fragmented: IPv6, and IPv4
+/// with its "don't fragment" bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TooBig {
+    /// They are dropped, and whoever sent them is told what fits.
+    #[default]
+    Icmp,
+    /// The same as of any other frame: see [`Oversize`].
+    Oversize,
+}
+
 /// The outer header, and what fits behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outer {

@@ -239,9 +239,12 @@ pub(super) mod tests {
 
     #[test]
     fn fragments_are_known() {
-        for (flags, expected) in
-            [(0x2000, (true, false)), (0x2001, (true, true)), (1, (true, true)), (0, (false, false))]
-        {
+        for (flags, expected) in [
+            (0x2000, (true, false)),
+            (0x2001, (true, true)),
+            (1, (true, true)),
+            (0, (false, false)),
+        ] {
             let packet = Packet::parse(&frame(0, 0x0800, &v4(flags, 0, 17, &[0; 8]))).unwrap();
             assert_eq!((packet.fragment, packet.later_fragment), expected);
             let offset = (flags & 0x1FFF) << 3 | u16::from(flags & 0x2000 != 0);

@@ -14,19 +14,28 @@ const SYN: u8 = 2;
 /// The option's kind and length.
 const OPTION: [u8; 2] = [2, 4];
 
-/// Whether a frame may be a SYN: false for nearly every other, by a look or three. Extension headers and
-/// tags are left to [`clamp`].
+/// Whether a frame may be a SYN: false for nearly every other, by a look or three. Extension headers are
+/// left to [`clamp`].
 #[inline]
 pub fn may_be_syn(frame: &[u8]) -> bool {
-    let Some(front) = frame.first_chunk::<{ 14 + V4_HEADER }>() else { return false };
-    let flags = |at: usize| frame.get(at + 13).is_some_and(|flags| flags & SYN != 0);
-    match [front[12], front[13]] {
-        [0x08, 0x00] => front[23] == TCP && flags(14 + usize::from(front[14] & 0xF) * 4),
-        [0x86, 0xDD] => match front[20] {
-            TCP => flags(14 + V6_HEADER),
+    // Where the EtherType is: behind up to two tags.
+    let mut at = 12;
+    let ethertype = loop {
+        match frame.get(at..) {
+            Some([0x81, 0x00, ..] | [0x88, 0xA8, ..]) if at < 20 => at += 4,
+            Some([a, b, ..]) => break [*a, *b],
+            _ => return false,
+        }
+    };
+    let start = at + 2;
+    let Some(header) = frame.get(start..start + V4_HEADER) else { return false };
+    let has_syn = |len: usize| frame.get(start + len + 13).is_some_and(|flags| flags & SYN != 0);
+    match ethertype {
+        [0x08, 0x00] => header[9] == TCP && has_syn(usize::from(header[0] & 0xF) * 4),
+        [0x86, 0xDD] => match header[6] {
+            TCP => has_syn(V6_HEADER),
             protocol => matches!(protocol, 0 | 43 | 60),
         },
-        [0x81, 0x00] | [0x88, 0xA8] => true,
         _ => false,
     }
 }
@@ -166,7 +175,9 @@ mod tests {
     fn whatever_is_no_whole_syn_stays() {
         let option = [2, 4, 5, 0xB4];
         let no_syn = frame(0, 0x0800, &v4(0, 0, TCP, &tcp(16, &option, b"")));
-        assert!(!may_be_syn(&no_syn));
+        for tags in 0..4 {
+            assert!(!may_be_syn(&frame(tags, 0x0800, &v4(0, 0, TCP, &tcp(16, &option, b"")))));
+        }
         let fragment = frame(0, 0x0800, &v4(0x2000, 0, TCP, &tcp(SYN, &option, b"")));
         let udp = frame(0, 0x0800, &v4(0, 0, 17, &tcp(SYN, &option, b"")));
         assert!(!may_be_syn(&udp));
