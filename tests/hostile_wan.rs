@@ -6,6 +6,8 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "hostile_wan/fit.rs"]
+mod fit;
 #[path = "hostile_wan/forged.rs"]
 mod forged;
 #[path = "hostile_wan/full.rs"]

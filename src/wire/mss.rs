@@ -109,7 +109,7 @@ mod tests {
         segment[..4].copy_from_slice(&[0x12, 0x34, 0x15, 0x38]);
         segment.extend(options);
         segment.resize(segment.len().next_multiple_of(4), 0);
-        segment[12] = (segment.len() / 4 << 4) as u8;
+        segment[12] = (segment.len() * 4) as u8;
         segment[13] = flags;
         segment.extend(payload);
         segment

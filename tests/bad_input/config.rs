@@ -66,6 +66,18 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ("rooms =", "core = 99999\nrooms =", &["worker", "core 99999 does not exist"]),
         ("net_null1", "net_null0", &["wan.port", "got net_null0", "expected another"]),
         ("net_null1", "null 1", &["gateway.toml:8", "null 1", "expected a PCI address"]),
+        (
+            "[wan]",
+            "more_ports = [\"net_null0,size=9\"]\n[wan]",
+            &["lan.more_ports", "got net_null0 twice", "expected each port once"],
+        ),
+        ("[wan]", "more_ports = [\"net_null1\"]\n[wan]", &["wan.port", "got net_null1"]),
+        ("[wan]", "more_ports = \"net_null2\"\n[wan]", &["gateway.toml:7", "expected a sequence"]),
+        ("[wan]", "more_ports = [\"null 2\"]\n[wan]", &["null 2", "expected a PCI address"]),
+        ("[wan]", "addresses = 1000\n[wan]", &["lan.addresses", "got 1000", "a power of two"]),
+        ("[wan]", "address_age = \"0s\"\n[wan]", &["lan.address_age", "expected 1s to"]),
+        ("[wan]", "too_big = \"drop\"\n[wan]", &["gateway.toml:7", "drop", "`icmp`", "`oversize`"]),
+        ("mtu = 1900", "mtu = 1900\nmss_clamp = 1400", &["gateway.toml:10", "expected a boolean"]),
         ("[gateway]", "[gateway", &["gateway.toml:1"]),
         (
             "[code]",
