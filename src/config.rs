@@ -338,6 +338,7 @@ impl Config {
         Blueprint {
             side: self.gateway.side,
             integrity: code.integrity,
+            keys: None,
             link_local: self.lan.link_local,
             oversize: self.wan.oversize,
             lan_frame: usize::from(self.lan.mtu) + OUTER_LEN + TAGS,

@@ -13,6 +13,7 @@ pub mod flow;
 pub mod outer;
 pub mod parcel;
 pub mod repair;
+pub mod seal;
 pub mod shim;
 pub mod tcp;
 
@@ -39,4 +40,6 @@ pub enum Bad {
     Members,
     /// The check does not confirm the packet.
     Check,
+    /// No key opens the packet.
+    Tag,
 }
