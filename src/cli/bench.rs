@@ -130,7 +130,8 @@ pub(super) fn run(arguments: &BenchArguments) -> Outcome {
     {
         return Err(format!("--cores: core {core} does not exist; expected 0 to {last}").into());
     }
-    let memory_mib = WORKER_MEMORY * cores.len() as u32;
+    let stages = if arguments.keys { keys::STAGES } else { cores.len() };
+    let memory_mib = WORKER_MEMORY * stages as u32;
     let hugepages = match arguments.no_hugepages {
         true => None,
         false => Hugepages::reserve(u64::from(memory_mib) << 20)

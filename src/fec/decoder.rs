@@ -351,11 +351,6 @@ impl<P: AsRef<[u8]>, C: Confirm> Decoder<P, C> {
         self.confirm = confirm;
     }
 
-    /// Verifies by other means from now on.
-    pub fn confirm_by(&mut self, confirm: C) {
-        self.confirm = confirm;
-    }
-
     /// The first that is seen of a stream: near its beginning, what went before was lost; later, it
     /// was not ours, or a decoder before us delivered it.
     fn start_at(&mut self, first: u64, head: u64) {

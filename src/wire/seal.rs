@@ -68,16 +68,15 @@ impl SessionKey {
     pub fn new(bytes: [u8; 32]) -> SessionKey {
         SessionKey(bytes)
     }
+}
 
-    /// A key that no other `label` gives.
-    fn expand(&self, label: &[&[u8]]) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        let prk = Prk::new_less_safe(HKDF_SHA256, &self.0);
-        let filled = prk.expand(label, Length(bytes.len())).and_then(|okm| okm.fill(&mut bytes));
-        // HKDF gives up to 255 × 32 bytes.
-        assert!(filled.is_ok(), "32 bytes are within what HKDF gives");
-        bytes
-    }
+/// 32 bytes that no other `label` gives, and that tell nothing of `key`: HKDF-Expand with SHA-256.
+pub(crate) fn derive(key: &[u8; 32], label: &[&[u8]]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let prk = Prk::new_less_safe(HKDF_SHA256, key);
+    let filled = prk.expand(label, Length(bytes.len())).and_then(|okm| okm.fill(&mut bytes));
+    assert!(filled.is_ok(), "HKDF gives up to 255 times 32 bytes");
+    bytes
 }
 
 impl Drop for SessionKey {
@@ -118,7 +117,7 @@ impl Cipher {
             Mode::Tag => b" tag",
             Mode::Seal => b" seal",
         };
-        let mut bytes = session.expand(&[b"maelstrom 1 ", name, mode_name]);
+        let mut bytes = derive(&session.0, &[b"maelstrom 1 ", name, mode_name]);
         let key = UnboundKey::new(&AES_256_GCM, &bytes).map(LessSafeKey::new);
         bytes.zeroize();
         let key = key.expect("AES-256-GCM takes 32 bytes");

@@ -5,11 +5,11 @@ use crate::dpdk::mbuf::Mbuf;
 use crate::fec::CheckKey;
 use crate::fec::decoder::Confirm;
 use crate::gateway::io::{Receive, Transmit};
-use crate::wire::{Bad, control};
 use crate::wire::outer::{MIN_FRAME, OUTER_LEN};
 use crate::wire::repair::RepairHeader;
 use crate::wire::seal::{KEYED_SHIM_LEN, Opener, Opening, Resealer};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim};
+use crate::wire::{Bad, control};
 
 /// What confirms rebuilt frames.
 pub(super) enum Confirmation {
@@ -54,8 +54,8 @@ impl Keyring {
 
 impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     /// Believes what opens with these, of this epoch of the peer. The present epoch goes on until a
-    /// packet of the new one has opened. Keys for the present epoch take the place of its old ones:
-    /// the window stays, and what was sent under the old ones is lost.
+    /// packet of the new one has opened. Keys for the present epoch begin it anew at once, with an empty
+    /// window: nothing under its old keys opens or is rebuilt any more, so nothing can come twice.
     pub fn set_keys(&mut self, peer_epoch: u32, opening: Opening) {
         debug_assert!(self.config.keys.is_some());
         let Opening { source, repair, control, again } = opening;
@@ -63,7 +63,8 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         match &mut self.keyring.present {
             Some(present) if present.epoch == peer_epoch => {
                 *present = keys;
-                self.decoder.confirm_by(Confirmation::Tag(again));
+                self.repairs.clear();
+                self.decoder.restart(Confirmation::Tag(again));
             }
             _ => self.keyring.next = Some((keys, again)),
         }
