@@ -2,6 +2,7 @@
 //!
 //! config/gateway-west.toml is a complete one that explains each key.
 
+pub mod keys;
 mod netsync;
 mod values;
 pub mod workers;
