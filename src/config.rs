@@ -3,6 +3,7 @@
 //! config/gateway-west.toml is a complete one that explains each key.
 
 mod bridge;
+pub mod keys;
 mod netsync;
 mod values;
 pub mod workers;
@@ -365,6 +366,7 @@ impl Config {
         Blueprint {
             side: self.gateway.side,
             integrity: code.integrity,
+            keys: None,
             link_local: self.lan.link_local,
             oversize: self.wan.oversize,
             too_big: self.lan.too_big,

@@ -16,6 +16,8 @@ mod full;
 mod harness;
 #[path = "hostile_wan/jumps.rs"]
 mod jumps;
+#[path = "hostile_wan/keyed.rs"]
+mod keyed;
 #[path = "hostile_wan/mutations.rs"]
 mod mutations;
 #[path = "hostile_wan/protect.rs"]

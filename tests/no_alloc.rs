@@ -11,3 +11,5 @@ mod counting;
 #[cfg(feature = "dpdk")]
 #[path = "no_alloc/rooms.rs"]
 mod rooms;
+#[path = "no_alloc/seal.rs"]
+mod seal;

@@ -2,7 +2,8 @@
 
 use maelstrom::fec::{Repair, seq};
 use maelstrom::wire::outer::Ether;
-use maelstrom::wire::repair::{self, RepairHeader, repair_key};
+use maelstrom::wire::repair::{self, KEYED_REPAIR_LEN, RepairHeader, repair_key};
+use maelstrom::wire::seal::{KEYED_SHIM_LEN, Mode, Opener, Purpose, Sealer, SessionKey};
 use maelstrom::wire::shim::{Integrity, Kind, SHIM_LEN, Shim};
 use zerocopy::IntoBytes;
 
@@ -21,6 +22,7 @@ pub fn check(bytes: &[u8]) {
     if let Ok(frame) = shim.frame(rest) {
         assert!(frame.len() >= 14 && frame.len() == usize::from(shim.length));
     }
+    sealed(mode, &shim, packet);
     let key = (mode & 1 == 1).then(|| repair_key(shim.channel, shim.epoch));
     let mut shim = shim;
     if let (Some(key), true) = (key, mode & 2 == 2) {
@@ -34,6 +36,26 @@ pub fn check(bytes: &[u8]) {
     shim.integrity = if key.is_some() { Integrity::Check } else { Integrity::Off };
     shim.check = if key.is_some() { shim.check } else { 0 };
     emitted_alike(&shim, &header, xor, rest);
+}
+
+/// With a tag a packet does not open; one that is sealed says the same as one without.
+fn sealed(mode: u8, shim: &Shim, packet: &[u8]) {
+    let how = if mode & 4 == 4 { Mode::Seal } else { Mode::Tag };
+    let session = SessionKey::new([1; 32]);
+    let opener = Opener::new(&session, Purpose::Repair, how, shim.channel);
+    let mut bytes = packet.to_vec();
+    assert!(RepairHeader::open(shim, &mut bytes, &opener).is_err());
+    let plain =
+        packet.get(KEYED_REPAIR_LEN - 18..).map(|rest| RepairHeader::parse(shim, rest, None));
+    let Some(Ok((header, xor))) = plain else { return };
+    let clear = KEYED_REPAIR_LEN + 6 * (header.members.runs().len() - 1);
+    let mut bytes = packet.to_vec();
+    let counter = bytes[KEYED_SHIM_LEN..].first_chunk().map_or(0, |it| u64::from_be_bytes(*it));
+    let sealer = Sealer::new(&session, Purpose::Repair, how, shim.channel);
+    assert!(sealer.seal(counter, &mut bytes[..clear + xor.len()], clear).is_some());
+    let opened = RepairHeader::open(shim, &mut bytes, &opener);
+    assert_eq!(opened, Ok((header, clear)));
+    assert_eq!(&bytes[clear..][..xor.len()], xor);
 }
 
 /// What a repair's header says is possible, and makes the same packet again.

@@ -21,6 +21,7 @@ mod feed;
 pub mod frames;
 pub mod handing;
 pub mod hugepages;
+pub mod keys;
 pub mod notices;
 pub mod rows;
 pub mod stage;

@@ -17,6 +17,7 @@ use crate::dpdk::{
 use crate::gateway::flows::Publisher;
 use crate::gateway::{Blueprint, Limit, Overload, Protect, Recover, Room, Side};
 use crate::lab::loss::{LossModel, LossProcess};
+use crate::wire::seal::{Mode, Opening, Sealing, SessionKey};
 use crate::wire::shim::Integrity;
 
 /// What the packets of a round come to, in bytes: several times a core's own cache, and within the
@@ -38,6 +39,8 @@ const TURN: u64 = 1000;
 
 /// A rate that 32 of the longest packets each microsecond do not reach, in bits a second.
 const UNREACHED: u64 = 10_000_000_000_000;
+/// The channels' only life.
+const EPOCH: u32 = 1;
 
 /// Why a stage can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +114,17 @@ impl Stage {
         case: &Case,
         integrity: Integrity,
     ) -> Result<Stage, StageError> {
+        Stage::confirmed(eal, worker, case, integrity, None)
+    }
+
+    /// The same, with keys if any are wanted.
+    pub fn confirmed(
+        eal: &Eal,
+        worker: usize,
+        case: &Case,
+        integrity: Integrity,
+        keys: Option<Mode>,
+    ) -> Result<Stage, StageError> {
         let code = case.code.clone().unwrap_or_else(|| "1:1".parse().expect("a valid code"));
         let limit = |overload| Limit { rate: UNREACHED, overload, queue: 2 << 20 };
         let blueprint = Blueprint {
@@ -120,6 +134,7 @@ impl Stage {
                 Subject::SourceFirst => Some(limit(Overload::SourceFirst)),
                 _ => None,
             },
+            keys,
             lan_frame: usize::from(case.size.longest()),
             wan_mtu: 9600,
             sparse: None,
@@ -144,10 +159,22 @@ impl Stage {
 
         let east = Blueprint { side: Side::East, ..blueprint.clone() };
         let protect = |from, to| {
-            Protect::new(blueprint.protect(0, 1, [2; 6], [4; 6]), from, to, made.clone())
+            let config = blueprint.protect(0, EPOCH, [2; 6], [4; 6]);
+            let channel = config.channel;
+            let mut room = Protect::new(config, from, to, made.clone());
+            if let Some(mode) = keys {
+                room.set_keys(Sealing::new(&SessionKey::new([7; 32]), mode, channel));
+            }
+            room
         };
         let recover = |from, to| {
-            let room = Recover::new(east.recover(0), from, to, made.clone(), ());
+            let config = east.recover(0);
+            let channel = config.channel;
+            let mut room = Recover::new(config, from, to, made.clone(), ());
+            if let Some(mode) = keys {
+                let (session, longest) = (SessionKey::new([7; 32]), east.max_protected());
+                room.set_keys(EPOCH, Opening::new(&session, mode, channel, EPOCH, longest));
+            }
             Receiver { counters: room.counters(), room }
         };
         let actor = match case.subject {

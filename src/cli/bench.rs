@@ -1,5 +1,6 @@
 //! `maelstrom bench`: see [`crate::bench`].
 
+use std::fmt::Display;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use core_affinity::CoreId;
+use serde::Serialize;
 
 use super::Outcome;
 use crate::bench::frames::{SIZES, Size};
 use crate::bench::hugepages::Hugepages;
-use crate::bench::notices;
 use crate::bench::rows::{Case, HEADING, Row, Share, Subject};
 use crate::bench::stage::{Stage, Tally};
+use crate::bench::{keys, notices};
 use crate::config::last_cpu;
 use crate::dpdk::{Eal, EalConfig, tsc_hz};
 use crate::fec::Code;
@@ -54,6 +56,9 @@ pub(super) struct BenchArguments {
     /// runs on the second of --cores [default: 0,1]
     #[arg(long, conflicts_with_all = ["room", "size", "code", "loss", "flows"])]
     notices: bool,
+    /// Measure keys instead: protect and recover with nothing, the check, tags and encryption, by turns
+    #[arg(long, conflicts_with_all = ["room", "code", "loss", "flows", "notices"])]
+    keys: bool,
     /// Print an array of rows as JSON
     #[arg(long)]
     json: bool,
@@ -125,7 +130,8 @@ pub(super) fn run(arguments: &BenchArguments) -> Outcome {
     {
         return Err(format!("--cores: core {core} does not exist; expected 0 to {last}").into());
     }
-    let memory_mib = WORKER_MEMORY * cores.len() as u32;
+    let stages = if arguments.keys { keys::STAGES } else { cores.len() };
+    let memory_mib = WORKER_MEMORY * stages as u32;
     let hugepages = match arguments.no_hugepages {
         true => None,
         false => Hugepages::reserve(u64::from(memory_mib) << 20)
@@ -139,6 +145,9 @@ pub(super) fn run(arguments: &BenchArguments) -> Outcome {
     })?;
     if arguments.notices {
         return notices(&eal, &cores, arguments);
+    }
+    if arguments.keys {
+        return keys(&eal, cores[0], arguments);
     }
     if !arguments.json {
         println!(
@@ -189,8 +198,26 @@ fn notices(eal: &Eal, cores: &[usize], arguments: &BenchArguments) -> Outcome {
         let thread = scope.spawn(|| notices::measure(eal, [core, reader], time));
         thread.join().unwrap_or_else(|_| Err("the measuring thread panicked".into()))
     });
-    let rows = measured.map_err(|error| error.to_string())?;
-    let json = serde_json::to_string_pretty(&rows)?;
+    show(&measured.map_err(|error| error.to_string())?, arguments)
+}
+
+/// The rows about keys.
+fn keys(eal: &Eal, core: usize, arguments: &BenchArguments) -> Outcome {
+    let sizes = match arguments.size.is_empty() {
+        true => vec![Size::Fixed(64), Size::Fixed(1500)],
+        false => arguments.size.clone(),
+    };
+    let time = Duration::from_secs_f64(arguments.seconds);
+    let measured = thread::scope(|scope| {
+        let thread = scope.spawn(|| keys::measure(eal, core, &sizes, time));
+        thread.join().unwrap_or_else(|_| Err("the measuring thread panicked".into()))
+    });
+    show(&measured.map_err(|error| error.to_string())?, arguments)
+}
+
+/// Prints and saves rows as asked.
+fn show<R: Serialize + Display>(rows: &[R], arguments: &BenchArguments) -> Outcome {
+    let json = serde_json::to_string_pretty(rows)?;
     match arguments.json {
         true => println!("{json}"),
         false => rows.iter().for_each(|row| println!("{row}")),

@@ -12,6 +12,7 @@ mod bench;
 mod bridged;
 mod compare;
 mod crew;
+mod key;
 mod lab;
 mod link;
 mod netsync;
@@ -48,6 +49,8 @@ enum Command {
     Lab(lab::LabArguments),
     /// Measures what one core of this machine does
     Bench(bench::BenchArguments),
+    /// Writes a new key that two gateways can have in common
+    Key(key::KeyArguments),
     /// Finds the cheapest code for a link and a latency budget, or explains one
     Plan(plan::PlanArguments),
     /// Compares two captures, frame by frame
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Wan(arguments) => wan::run(&arguments),
         Command::Lab(arguments) => lab::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Notices(arguments) => notices::run(&arguments),

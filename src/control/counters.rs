@@ -93,6 +93,10 @@ counters! {
         mss_clamped,
         /// Dropped: the buffer had no room for the headers.
         no_headroom,
+        /// Dropped: keys are configured, and none were agreed upon yet.
+        no_keys,
+        /// Dropped: no buffer was free to encrypt it into.
+        seal_failed,
         /// Repair packets not sent: no buffer was free.
         repair_no_mbuf,
         /// Repair packets not sent: `source-first` shed them. And packets that went without a layer's
@@ -179,6 +183,10 @@ counters! {
         bad_members,
         /// Rejected: the check does not confirm it.
         bad_check,
+        /// Rejected: no key opens it.
+        bad_tag,
+        /// Rejected: of an epoch that there are no keys for.
+        no_keys,
         /// Rejected: a rebuilt frame of an impossible length, or that its check does not confirm.
         bad_rebuilt,
         /// Rejected: of another channel, or our own come back.
@@ -251,12 +259,14 @@ counters! {
 impl ProtectCounters {
     /// The reasons for which a frame from the LAN was dropped, and how many were.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 6] = [
+        const REASONS: [&str; 8] = [
             "link_local_dropped",
             "runt",
             "too_large",
             "too_big",
             "no_headroom",
+            "no_keys",
+            "seal_failed",
             "overload_dropped",
         ];
         self.each().filter(|(name, _)| REASONS.contains(name))
@@ -280,7 +290,7 @@ impl ProtectCounters {
 impl RecoverCounters {
     /// The reasons for which a packet from the WAN was rejected, and how many were.
     pub fn rejected(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 14] = [
+        const REASONS: [&str; 16] = [
             "truncated",
             "bad_version",
             "bad_kind",
@@ -289,6 +299,8 @@ impl RecoverCounters {
             "bad_sequence",
             "bad_members",
             "bad_check",
+            "bad_tag",
+            "no_keys",
             "bad_rebuilt",
             "unknown_channel",
             "stale_epoch",

@@ -127,8 +127,22 @@ pub struct RepairIn<P> {
     pub payload: P,
 }
 
-/// Rebuilds the lost source packets of one channel. `P` holds a packet's bytes.
-pub struct Decoder<P> {
+/// Says whether a rebuilt frame is what was sent.
+pub trait Confirm {
+    /// Whether packet `seq` is `frame`, `check` being what the repair says that it carried.
+    fn confirm(&mut self, seq: u64, frame: &[u8], check: u64) -> bool;
+}
+
+impl Confirm for Option<CheckKey> {
+    #[inline]
+    fn confirm(&mut self, seq: u64, frame: &[u8], check: u64) -> bool {
+        self.is_none_or(|key| key.check(seq, frame) == check)
+    }
+}
+
+/// Rebuilds the lost source packets of one channel. `P` holds a packet's bytes, `C` confirms what is
+/// rebuilt.
+pub struct Decoder<P, C = Option<CheckKey>> {
     window: Window<P>,
     pending: Pending<P>,
     /// Repairs that miss one packet; emptied before a call returns.
@@ -140,7 +154,7 @@ pub struct Decoder<P> {
     /// Where a frame is rebuilt.
     scratch: Box<[u8]>,
     started: bool,
-    check: Option<CheckKey>,
+    confirm: C,
     engine: Engine,
     refused: u64,
 }
@@ -148,6 +162,14 @@ pub struct Decoder<P> {
 impl<P: AsRef<[u8]>> Decoder<P> {
     /// All memory is allocated here.
     pub fn new(config: &DecoderConfig) -> Decoder<P> {
+        Decoder::with(config, config.check)
+    }
+}
+
+impl<P: AsRef<[u8]>, C: Confirm> Decoder<P, C> {
+    /// As [`Decoder::new`], but rebuilt frames are verified by `confirm`, whatever the configuration's
+    /// check.
+    pub fn with(config: &DecoderConfig, confirm: C) -> Decoder<P, C> {
         let window = Window::<P>::new(config.window);
         let size = window.size() as usize;
         let entries = pending_entries(size);
@@ -159,7 +181,7 @@ impl<P: AsRef<[u8]>> Decoder<P> {
             departed: Box::default(),
             scratch: vec![0; config.max_frame].into(),
             started: false,
-            check: config.check,
+            confirm,
             engine: config.engine,
             refused: 0,
         }
@@ -322,11 +344,11 @@ impl<P: AsRef<[u8]>> Decoder<P> {
     }
 
     /// Begins anew with another epoch.
-    pub fn restart(&mut self, check: Option<CheckKey>) {
+    pub fn restart(&mut self, confirm: C) {
         self.pending.clear();
         self.window.reset(0, 0);
         self.started = false;
-        self.check = check;
+        self.confirm = confirm;
     }
 
     /// The first that is seen of a stream: near its beginning, what went before was lost; later, it
@@ -415,9 +437,8 @@ impl<P: AsRef<[u8]>> Decoder<P> {
         sum: Option<(usize, u64)>,
         deliver: &mut impl FnMut(Rebuilt<'_>) -> Option<P>,
     ) -> RepairFate {
-        let verified = sum.filter(|&(length, check)| {
-            self.check.is_none_or(|key| key.check(seq, &self.scratch[..length]) == check)
-        });
+        let verified = sum
+            .filter(|&(length, check)| self.confirm.confirm(seq, &self.scratch[..length], check));
         let Some((length, check)) = verified else {
             self.refused += 1;
             return RepairFate::Refused;

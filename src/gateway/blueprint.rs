@@ -21,7 +21,8 @@ use crate::link::{Supervisor, SupervisorConfig};
 use crate::wire::control::Sender;
 use crate::wire::icmp::V6_LEAST_MTU;
 use crate::wire::outer::{MIN_FRAME, OUTER_LEN};
-use crate::wire::repair::REPAIR_LEN;
+use crate::wire::repair::{KEYED_REPAIR_LEN, REPAIR_LEN};
+use crate::wire::seal::Mode;
 use crate::wire::shim::Integrity;
 
 /// What a repair packet that merges bins has in its header beyond one that does not, at most.
@@ -42,8 +43,10 @@ pub const TAGS: usize = 8;
 pub struct Blueprint {
     /// Which of the two.
     pub side: Side,
-    /// What confirms packets on the WAN.
+    /// What confirms packets on the WAN, unless there are keys.
     pub integrity: Integrity,
+    /// What keys do, if there are any. Nothing crosses unprotected then, whatever `oversize` says.
+    pub keys: Option<Mode>,
     /// Frames for bridges only.
     pub link_local: LinkLocal,
     /// Frames too large to protect.
@@ -83,12 +86,14 @@ pub struct Blueprint {
 pub enum BlueprintError {
     /// No frame fits.
     #[error(
-        "a WAN MTU of {mtu} leaves no room for LAN frames behind {REPAIR_LEN} bytes of headers; \
+        "a WAN MTU of {mtu} leaves no room for LAN frames behind {headers} bytes of headers; \
          expected at least {least}"
     )]
     MtuTooSmall {
         /// What was given.
         mtu: u16,
+        /// What headers take.
+        headers: usize,
         /// What is needed.
         least: usize,
     },
@@ -157,6 +162,7 @@ impl Blueprint {
         Blueprint {
             side,
             integrity: Integrity::default(),
+            keys: None,
             link_local: LinkLocal::default(),
             oversize: Oversize::default(),
             // What goes in comes out, to the byte, unless a configuration wants otherwise.
@@ -180,9 +186,10 @@ impl Blueprint {
     /// Whether it can be built within `limit` bytes.
     pub fn check(&self, limit: u64) -> Result<(), BlueprintError> {
         let mtu = self.wan_mtu;
-        let least = REPAIR_LEN + MIN_FRAME + MORE_RUNS;
+        let headers = self.repair_len();
+        let least = headers + MIN_FRAME + MORE_RUNS;
         if usize::from(mtu) < least {
-            return Err(BlueprintError::MtuTooSmall { mtu, least });
+            return Err(BlueprintError::MtuTooSmall { mtu, headers, least });
         }
         let window = self.decoder().window;
         let code = self.longest_code().clone();
@@ -210,7 +217,7 @@ impl Blueprint {
         }
         let (protected, lan) = (self.max_protected(), self.lan_frame);
         if protected < lan {
-            let fate = match self.oversize {
+            let fate = match self.oversize() {
                 Oversize::Bypass => "sent unprotected if they fit as they are, else dropped",
                 Oversize::Drop => "dropped",
             };
@@ -225,7 +232,7 @@ impl Blueprint {
                  will be {fate}; a WAN MTU of {} would protect them",
                 protected + 1,
                 self.wan_mtu,
-                lan + REPAIR_LEN,
+                lan + self.repair_len(),
             ));
         }
         let (ip, least) = (self.max_ip(), V6_LEAST_MTU);
@@ -233,10 +240,10 @@ impl Blueprint {
             warnings.push(format!(
                 "IP packets of {ip} bytes fit, and IPv6 needs {least}: larger ones of it will be \
                  unprotected or dropped; a WAN MTU of {} would protect them",
-                least + OUTER_LEN + REPAIR_LEN,
+                least + OUTER_LEN + self.repair_len(),
             ));
         }
-        if self.integrity == Integrity::Off {
+        if self.integrity == Integrity::Off && self.keys.is_none() {
             warnings.push(
                 "integrity is off: frames that the WAN damages are delivered damaged; for \
                  measurements only"
@@ -248,7 +255,17 @@ impl Blueprint {
 
     /// The longest frame that is protected, in bytes.
     pub fn max_protected(&self) -> usize {
-        usize::from(self.wan_mtu).saturating_sub(REPAIR_LEN).min(self.lan_frame)
+        usize::from(self.wan_mtu).saturating_sub(self.repair_len()).min(self.lan_frame)
+    }
+
+    /// Bytes of a repair packet's headers behind the outer one.
+    fn repair_len(&self) -> usize {
+        if self.keys.is_some() { KEYED_REPAIR_LEN } else { REPAIR_LEN }
+    }
+
+    /// What happens to frames too large to protect: with keys, nothing unauthenticated is believed.
+    fn oversize(&self) -> Oversize {
+        if self.keys.is_some() { Oversize::Drop } else { self.oversize }
     }
 
     /// The largest IP packet that is protected, in a frame without tags.
@@ -269,7 +286,7 @@ impl Blueprint {
 
     /// The MTU that the WAN port needs: no more than our own packets, if the WAN's is larger.
     pub fn wan_port_mtu(&self) -> u16 {
-        let largest = REPAIR_LEN + MORE_RUNS + self.max_protected();
+        let largest = self.repair_len() + MORE_RUNS + self.max_protected();
         largest.max(self.lan_frame).min(usize::from(self.wan_mtu)) as u16
     }
 
@@ -330,7 +347,7 @@ impl Blueprint {
             sparse: self.sparse.clone(),
             timing: self.timing.clone(),
             max_frame,
-            repair_room: (usize::from(self.wan_mtu) - REPAIR_LEN).min(max_frame + MORE_RUNS),
+            repair_room: (usize::from(self.wan_mtu) - self.repair_len()).min(max_frame + MORE_RUNS),
             engine: Engine::detect(),
         }
     }
@@ -357,9 +374,10 @@ impl Blueprint {
             channel: self.side.channel(worker),
             epoch,
             integrity: self.integrity,
+            keys: self.keys,
             outer: Outer::new(source, destination, self.ethertype, self.wan_mtu),
             link_local: self.link_local,
-            oversize: self.oversize,
+            oversize: self.oversize(),
             // Channels share nothing, so each has its part.
             limit: self.limit.map(|limit| Limit {
                 rate: limit.rate / u64::from(self.channels_out.max(1)),
@@ -386,8 +404,9 @@ impl Blueprint {
         RecoverConfig {
             channel: self.side.other().channel(worker),
             integrity: self.integrity,
+            keys: self.keys,
             ethertype: self.ethertype,
-            oversize: self.oversize,
+            oversize: self.oversize(),
             clamp: self.clamp(),
             decoder: self.decoder(),
         }

@@ -81,7 +81,7 @@ impl Inbound {
             self.epoch_claim = Some(claim);
             return Verdict::Unconfirmed;
         }
-        *self = Inbound { epoch: Some(epoch), heard: now, ..Inbound::default() };
+        self.begin(now, epoch);
         Verdict::Begins
     }
 
@@ -89,6 +89,11 @@ impl Inbound {
     /// no second packet.
     pub fn announce(&mut self, epoch: u32) {
         self.announced = Some(epoch).filter(|_| self.epoch.is_none_or(|now| is_later(epoch, now)));
+    }
+
+    /// An epoch begins, of which nobody can be wrong.
+    pub fn begin(&mut self, now: u64, epoch: u32) {
+        *self = Inbound { epoch: Some(epoch), heard: now, ..Inbound::default() };
     }
 
     /// A packet of the present epoch lies far ahead. Where to go on, if an earlier one agrees.

@@ -7,6 +7,8 @@
 //! * **Must not:** let a source packet wait for coding, or touch one after it was sent. Where the WAN has
 //!   a rate, one may wait for that, as the policy of [`super::shaper`] says.
 
+mod keyed;
+
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
@@ -27,6 +29,7 @@ use crate::fec::{CheckKey, Encoder, EncoderConfig, Repair, SHORT, copy_short};
 use crate::wire::icmp::TooBig;
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::{self, repair_key};
+use crate::wire::seal::{Mode, Sealing};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
 
 /// What a source packet has in front of its frame.
@@ -39,8 +42,10 @@ pub struct ProtectConfig {
     pub channel: u8,
     /// This life of the channel: not one of its earlier ones.
     pub epoch: u32,
-    /// What confirms its packets.
+    /// What confirms its packets, unless there are keys.
     pub integrity: Integrity,
+    /// What keys do, if there are any. Without [`Protect::set_keys`] nothing is sent then.
+    pub keys: Option<Mode>,
     /// The outer header and the WAN's MTU.
     pub outer: Outer,
     /// Frames for bridges only.
@@ -66,6 +71,9 @@ pub struct Protect<L, W> {
     config: ProtectConfig,
     source_key: Option<CheckKey>,
     repair_key: Option<CheckKey>,
+    sealing: Option<Sealing>,
+    /// How many repairs were sealed: never set back, so that no key sees a number twice.
+    repair_number: u64,
     received: Burst,
     /// The frames of this burst that were stamped.
     stamped: ArrayVec<Stamped, BURST>,
@@ -123,6 +131,8 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             source_key: checked.then(|| source_key(config.channel, config.epoch)),
             repair_key: checked.then(|| repair_key(config.channel, config.epoch)),
             shaper: config.limit.map(|limit| Box::new(Shaper::new(&limit, &config.encoder))),
+            sealing: None,
+            repair_number: 0,
             config,
             received: Burst::new(),
             stamped: ArrayVec::new(),
@@ -272,7 +282,11 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                     Some(max) => fit::clamp(mbuf, max, &self.pool, &self.counters.mss_clamped),
                     None => mbuf,
                 };
-                let Some(packet) = self.stamp(mbuf) else { return };
+                let packet = match self.config.keys {
+                    None => self.stamp(mbuf),
+                    Some(_) => self.stamp_keyed(mbuf),
+                };
+                let Some(packet) = packet else { return };
                 tally.sources += 1;
                 tally.source_bytes += len;
                 packet
@@ -359,9 +373,13 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 self.pool.alloc_bulk(&mut self.spare, BURST);
             }
             let mbuf = self.spare.pop();
-            let Some((packet, len)) =
-                mbuf.and_then(|mbuf| emit(&self.config, self.repair_key, mbuf, &repair))
-            else {
+            let Some((packet, len)) = mbuf.and_then(|mbuf| match &self.sealing {
+                None => emit(&self.config, self.repair_key, mbuf, &repair),
+                Some(sealing) => {
+                    self.repair_number += 1;
+                    keyed::emit(&self.config, sealing, self.repair_number, mbuf, &repair)
+                }
+            }) else {
                 self.counters.repair_no_mbuf.add(1);
                 continue;
             };

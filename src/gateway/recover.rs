@@ -7,6 +7,8 @@
 //! * **Must not:** believe a byte before it is verified, deliver a frame twice, or let a source
 //!   packet wait for decoding.
 
+mod keyed;
+
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
@@ -28,15 +30,19 @@ use crate::wire::control;
 use crate::wire::icmp::Answer;
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::{self, RepairHeader, repair_key};
+use crate::wire::seal::{KEYED_SHIM_LEN, Mode};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
+use keyed::{Confirmation, Keyring};
 
 /// What `recover` is made of.
 #[derive(Clone, Debug)]
 pub struct RecoverConfig {
     /// The channel that the peer sends on.
     pub channel: u8,
-    /// What must confirm its packets.
+    /// What must confirm its packets, unless there are keys.
     pub integrity: Integrity,
+    /// What keys do, if there are any. Without [`Recover::set_keys`] nothing is believed then.
+    pub keys: Option<Mode>,
     /// The EtherType of its packets.
     pub ethertype: u16,
     /// Whether what comes unprotected is delivered.
@@ -62,11 +68,12 @@ impl Observer for () {
 pub struct Recover<W, L, O> {
     wan: W,
     out: Delivery<L, O>,
-    decoder: Decoder<Kept>,
+    decoder: Decoder<Kept, Confirmation>,
     inbound: Inbound,
     config: RecoverConfig,
     source_key: Option<CheckKey>,
     repair_key: Option<CheckKey>,
+    keyring: Keyring,
     received: Burst,
     /// The source packets of this burst.
     sources: ArrayVec<Source, BURST>,
@@ -213,11 +220,12 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 clamp: config.clamp,
                 answers: Vec::new(),
             },
-            decoder: Decoder::new(&config.decoder),
+            decoder: Decoder::with(&config.decoder, Confirmation::Check(None)),
             inbound: Inbound::default(),
             config,
             source_key: None,
             repair_key: None,
+            keyring: Keyring::default(),
             received: Burst::new(),
             sources: ArrayVec::new(),
             copies: Box::new([[0; SHORT]; BURST]),
@@ -290,6 +298,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         if shim.channel != self.config.channel {
             return counters.unknown_channel.add(1);
         }
+        if self.config.keys.is_some() {
+            return self.take_keyed(now, &shim, mbuf);
+        }
         if shim.kind == Kind::Control {
             return self.hear(now, &shim, rest, mbuf.len());
         }
@@ -307,7 +318,10 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             }
             Kind::Repair => match RepairHeader::parse(&shim, rest, self.repair_key(&shim)) {
                 Err(bad) => self.reason(bad).add(1),
-                Ok((header, _)) => self.take_repair(now, &shim, header, mbuf),
+                Ok((header, _)) => {
+                    let before = repair::header_len(&header.members);
+                    self.take_repair(now, &shim, header, before, mbuf);
+                }
             },
             Kind::Control => {}
         }
@@ -316,10 +330,14 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     /// Hands a control packet up, if its check is right.
     #[cold]
     fn hear(&self, at: u64, shim: &Shim, rest: &[u8], len: usize) {
-        let body = match control::verify(shim, rest) {
-            Ok(body) => body,
-            Err(bad) => return self.reason(bad).add(1),
-        };
+        match control::verify(shim, rest) {
+            Ok(body) => self.hand_up(at, shim, body, len),
+            Err(bad) => self.reason(bad).add(1),
+        }
+    }
+
+    /// Hands up the verified body of a control packet.
+    fn hand_up(&self, at: u64, shim: &Shim, body: &[u8], len: usize) {
         let heard = |desk: &Desk, bytes| {
             let what = What::Control(*shim);
             desk.heard.send(Heard { at, room: desk.number, len: len as u16, what, bytes })
@@ -390,6 +408,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     /// Whether a verified packet belongs to the present epoch, which it may begin.
     #[inline]
     fn is_present(&mut self, now: u64, shim: &Shim) -> bool {
+        if self.config.keys.is_some() {
+            return self.is_present_keyed(now, shim);
+        }
         let repair = shim.kind == Kind::Repair;
         match self.inbound.judge(now, shim.epoch, shim.seq, repair) {
             Verdict::Present => true,
@@ -397,7 +418,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 self.settle(now);
                 self.source_key = self.checked(source_key(shim.channel, shim.epoch));
                 self.repair_key = self.checked(repair_key(shim.channel, shim.epoch));
-                self.decoder.restart(self.source_key);
+                self.decoder.restart(Confirmation::Check(self.source_key));
                 true
             }
             Verdict::Unconfirmed => {
@@ -428,7 +449,8 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         let counters = &self.out.counters;
         match admission {
             Admission::New => {
-                let cut = mbuf.trim_front(OUTER_LEN + SHIM_LEN);
+                let shim_len = if self.config.keys.is_some() { KEYED_SHIM_LEN } else { SHIM_LEN };
+                let cut = mbuf.trim_front(OUTER_LEN + shim_len);
                 debug_assert!(cut && mbuf.len() >= usize::from(shim.length));
                 mbuf.truncate(usize::from(shim.length));
                 let frame = match mbuf.data() {
@@ -446,14 +468,22 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         }
     }
 
-    fn take_repair(&mut self, now: u64, shim: &Shim, header: RepairHeader, mbuf: Mbuf) {
+    /// Takes a verified repair packet, whose XOR lies behind so many bytes `before` it.
+    fn take_repair(
+        &mut self,
+        now: u64,
+        shim: &Shim,
+        header: RepairHeader,
+        before: usize,
+        mbuf: Mbuf,
+    ) {
         if !self.is_present(now, shim) {
             return;
         }
         self.out.counters.repair_received.add(1);
         let RepairHeader { members, lengths, checks, .. } = header;
         let mut payload = mbuf.into_kept();
-        payload.skip(OUTER_LEN + repair::header_len(&members));
+        payload.skip(OUTER_LEN + before);
         payload.truncate(usize::from(shim.length));
         self.repairs.push(RepairIn { members, lengths, checks, payload });
     }
@@ -515,6 +545,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             Bad::Sequence => &counters.bad_sequence,
             Bad::Members => &counters.bad_members,
             Bad::Check => &counters.bad_check,
+            Bad::Tag => &counters.bad_tag,
         }
     }
 }
@@ -536,7 +567,9 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
         }
         self.wan.receive(now, &mut self.received);
         let count = self.received.len();
-        for mbuf in fetched(std::mem::take(&mut self.received), 0, is_source) {
+        let keyed = self.config.keys.is_some();
+        let read = |mbuf: &Mbuf| keyed || is_source(mbuf);
+        for mbuf in fetched(std::mem::take(&mut self.received), 0, read) {
             self.take_in(now, mbuf);
         }
         self.settle_when_sent(now);

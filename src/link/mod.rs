@@ -7,6 +7,7 @@
 //! * **Runs on:** control's thread, or the laboratory's.
 //! * **Must not:** do any input or output, read a clock, or throw dice: all of that is passed in.
 
+pub mod handshake;
 pub mod heard;
 pub mod replay;
 pub mod supervisor;

@@ -16,6 +16,7 @@
 
 use super::Bad;
 use super::parcel::{PARCEL, Parcel};
+use super::seal::{KEYED_SHIM_LEN, Opener, Sealer};
 use super::shim::{Integrity, Kind, SHIM_LEN, Shim};
 use crate::fec::CheckKey;
 
@@ -77,10 +78,48 @@ pub fn verify<'a>(shim: &Shim, rest: &'a [u8]) -> Result<&'a [u8], Bad> {
     }
     match shim.integrity {
         Integrity::Check => {}
-        Integrity::Off => return Err(Bad::Integrity),
+        Integrity::Off | Integrity::Tag => return Err(Bad::Integrity),
     }
     let right = control_key(shim.channel, shim.epoch).check(shim.seq, body) == shim.check;
     if right { Ok(body) } else { Err(Bad::Check) }
+}
+
+/// As [`emit`], with a keyed tag: `seq` must be new under the sealer's key.
+pub fn emit_sealed(
+    sender: Sender,
+    seq: u64,
+    kind: Type,
+    fields: &[u8],
+    sealer: &Sealer,
+) -> Option<Parcel> {
+    let length = CONTROL_LEN + fields.len();
+    let mut packet = [0; PARCEL];
+    let packet = packet.get_mut(..KEYED_SHIM_LEN + length)?;
+    let (shim, body) = packet.split_at_mut(KEYED_SHIM_LEN);
+    let Sender { channel, epoch } = sender;
+    let (integrity, length) = (Integrity::Tag, length as u16);
+    let bare = Shim { kind: Kind::Control, integrity, channel, length, epoch, seq, check: 0 };
+    shim[..SHIM_LEN].copy_from_slice(&bare.emit());
+    body[0] = kind as u8;
+    body[CONTROL_LEN..].copy_from_slice(fields);
+    sealer.seal(seq, packet, KEYED_SHIM_LEN)?;
+    (fields.len() <= MAX_FIELDS).then(|| Parcel::of(&[packet]))?
+}
+
+/// Opens a control packet with a keyed tag, from its shim on, and hands back its body.
+pub fn open<'a>(shim: &Shim, packet: &'a mut [u8], opener: &Opener) -> Result<&'a [u8], Bad> {
+    let length = usize::from(shim.length);
+    if !(CONTROL_LEN..=CONTROL_LEN + MAX_FIELDS).contains(&length) {
+        return Err(Bad::Length);
+    }
+    let packet = packet.get_mut(..KEYED_SHIM_LEN + length).ok_or(Bad::Length)?;
+    opener.open(shim.seq, packet, KEYED_SHIM_LEN)?;
+    Ok(&packet[KEYED_SHIM_LEN..])
+}
+
+/// Whether a body that nothing has verified says that it is a handshake's.
+pub fn is_handshake(body: &[u8]) -> bool {
+    body.first() == Some(&(Type::Handshake as u8))
 }
 
 /// The type and the fields of a verified body.
@@ -97,6 +136,7 @@ pub fn parse(body: &[u8]) -> Result<(Type, &[u8]), Bad> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::seal::{Mode, Purpose, SessionKey};
     use proptest::prelude::*;
 
     const SENDER: Sender = Sender { channel: 128, epoch: 7 };
@@ -122,6 +162,31 @@ mod tests {
             assert_eq!(taken_in(&bytes), Err(Bad::Check));
         }
         assert_eq!(emit(SENDER, 5, Type::Hello, &[0; MAX_FIELDS + 1]), None);
+    }
+
+    #[test]
+    fn what_is_sealed_opens_with_its_key() {
+        let session = SessionKey::new([5; 32]);
+        for mode in [Mode::Tag, Mode::Seal] {
+            let sealer = Sealer::new(&session, Purpose::Control, mode, SENDER.channel);
+            let parcel = emit_sealed(SENDER, 5, Type::Report, &[1, 2, 3], &sealer).unwrap();
+            let opens = |bytes: &[u8], channel| {
+                let (shim, rest) = Shim::parse(bytes)?;
+                assert_eq!(verify(&shim, rest), Err(Bad::Integrity));
+                let opener = Opener::new(&session, Purpose::Control, mode, channel);
+                let mut bytes = bytes.to_vec();
+                bytes.extend([9; 20]);
+                open(&shim, &mut bytes, &opener).map(<[u8]>::to_vec)
+            };
+            assert_eq!(opens(parcel.bytes(), SENDER.channel), Ok(vec![3, 0, 1, 2, 3]));
+            assert_eq!(opens(parcel.bytes(), 0), Err(Bad::Tag));
+            for at in 8..parcel.len() {
+                let mut bytes = parcel.bytes().to_vec();
+                bytes[at] ^= 1;
+                assert!(opens(&bytes, SENDER.channel).is_err(), "byte {at}");
+            }
+            assert_eq!(emit_sealed(SENDER, 5, Type::Hello, &[0; MAX_FIELDS + 1], &sealer), None);
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod mss;
 pub mod outer;
 pub mod parcel;
 pub mod repair;
+pub mod seal;
 pub mod shim;
 pub mod tcp;
 
@@ -42,4 +43,6 @@ pub enum Bad {
     Members,
     /// The check does not confirm the packet.
     Check,
+    /// No key opens the packet.
+    Tag,
 }

@@ -30,11 +30,16 @@ use zerocopy::byteorder::network_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::Bad;
+use super::seal::{KEYED_SHIM_LEN, Opener, Sealer};
 use super::shim::{Integrity, Kind, SHIM_LEN, Shim};
 use crate::fec::{CheckKey, Members, Repair, Run};
 
 /// Bytes of a repair packet's headers, shim included, when its group has one run.
 pub const REPAIR_LEN: usize = SHIM_LEN + size_of::<Raw>();
+/// The same where packets have keyed tags.
+pub const KEYED_REPAIR_LEN: usize = KEYED_SHIM_LEN + COUNTER_LEN + size_of::<Raw>();
+/// Bytes of the counter that a repair packet with a keyed tag has behind its shim.
+const COUNTER_LEN: usize = size_of::<u64>();
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -84,28 +89,56 @@ impl RepairHeader {
         rest: &'a [u8],
         key: Option<CheckKey>,
     ) -> Result<(RepairHeader, &'a [u8]), Bad> {
-        let (raw, behind) = Raw::ref_from_prefix(rest).map_err(|_| Bad::Truncated)?;
-        let more = usize::from(raw.more_runs_flushed >> 1);
-        let (more, behind) =
-            <[RawRun]>::ref_from_prefix_with_elems(behind, more).map_err(|_| Bad::Truncated)?;
-        let bytes = behind.get(..usize::from(shim.length)).ok_or(Bad::Length)?;
+        let (raw, more, bytes) = parts(shim, rest)?;
         let covered = &rest[..size_of::<Raw>() + size_of_val(more) + bytes.len()];
         if key.is_some_and(|key| key.check(shim.seq, covered) != shim.check) {
             return Err(Bad::Check);
         }
+        Ok((RepairHeader::read(shim, raw, more)?, bytes))
+    }
+
+    /// Opens a repair packet with a keyed tag, of which `shim` is the shim, and hands back how many
+    /// bytes lie before the XOR, too.
+    pub fn open(
+        shim: &Shim,
+        packet: &mut [u8],
+        opener: &Opener,
+    ) -> Result<(RepairHeader, usize), Bad> {
+        let rest = packet.get(KEYED_SHIM_LEN..).ok_or(Bad::Truncated)?;
+        let (counter, rest) = U64::read_from_prefix(rest).map_err(|_| Bad::Truncated)?;
+        let (_, more, bytes) = parts(shim, rest)?;
+        let clear = KEYED_REPAIR_LEN + size_of_val(more);
+        let end = clear + bytes.len();
+        opener.open(counter.get(), &mut packet[..end], clear)?;
+        let (raw, more, _) = parts(shim, &packet[KEYED_SHIM_LEN + COUNTER_LEN..])?;
+        Ok((RepairHeader::read(shim, raw, more)?, clear))
+    }
+
+    /// What a verified packet says.
+    fn read(shim: &Shim, raw: &Raw, more: &[RawRun]) -> Result<RepairHeader, Bad> {
         if raw.reserved != 0 {
             return Err(Bad::Kind);
         }
-        let header = RepairHeader {
+        Ok(RepairHeader {
             members: members(shim.seq, raw, more)?,
             layer: raw.layer,
             code_id: raw.code_id,
             flushed: raw.more_runs_flushed & 1 == 1,
             lengths: raw.lengths.get(),
             checks: raw.checks.get(),
-        };
-        Ok((header, bytes))
+        })
     }
+}
+
+/// The fixed header, further runs and XOR of which a repair packet's `rest` consists.
+#[inline]
+fn parts<'a>(shim: &Shim, rest: &'a [u8]) -> Result<(&'a Raw, &'a [RawRun], &'a [u8]), Bad> {
+    let (raw, behind) = Raw::ref_from_prefix(rest).map_err(|_| Bad::Truncated)?;
+    let more = usize::from(raw.more_runs_flushed >> 1);
+    let (more, behind) =
+        <[RawRun]>::ref_from_prefix_with_elems(behind, more).map_err(|_| Bad::Truncated)?;
+    let bytes = behind.get(..usize::from(shim.length)).ok_or(Bad::Length)?;
+    Ok((raw, more, bytes))
 }
 
 /// The members and their stride that the header behind `shim` names, if they are one run; not
@@ -142,6 +175,11 @@ pub fn packet_len(repair: &Repair<'_>) -> usize {
     header_len(repair.members) + repair.bytes.len()
 }
 
+/// The same where packets have keyed tags.
+pub fn keyed_packet_len(repair: &Repair<'_>) -> usize {
+    packet_len(repair) + (KEYED_REPAIR_LEN - REPAIR_LEN)
+}
+
 /// Writes the packet of `repair`, from the shim on, into `packet`, which has its
 /// [`packet_len`] bytes.
 #[inline]
@@ -152,18 +190,54 @@ pub fn emit(
     key: Option<CheckKey>,
     packet: &mut [u8],
 ) {
-    let mut runs = repair.members.runs();
-    let further = runs.len() - 1;
-    let first = runs.next().map_or(Run { base: 0, count: 0 }, |run| run);
     let mut shim = Shim {
         kind: Kind::Repair,
         integrity: if key.is_some() { Integrity::Check } else { Integrity::Off },
         channel,
         length: repair.bytes.len() as u16,
         epoch,
-        seq: first.base,
+        seq: repair.members.first(),
         check: 0,
     };
+    write(repair, &mut packet[SHIM_LEN..]);
+    shim.check = key.map_or(0, |key| key.check(shim.seq, &packet[SHIM_LEN..]));
+    packet[..SHIM_LEN].copy_from_slice(&shim.emit());
+}
+
+/// As [`emit`], with a keyed tag, into the [`keyed_packet_len`] bytes of `packet`. `number` is the
+/// repair's, never used before under this key. False if it can't be sealed: it must not be sent then.
+#[inline]
+pub fn emit_keyed(
+    repair: &Repair<'_>,
+    channel: u8,
+    epoch: u32,
+    number: u64,
+    sealer: &Sealer,
+    packet: &mut [u8],
+) -> bool {
+    let shim = Shim {
+        kind: Kind::Repair,
+        integrity: Integrity::Tag,
+        channel,
+        length: repair.bytes.len() as u16,
+        epoch,
+        seq: repair.members.first(),
+        check: 0,
+    };
+    packet[..SHIM_LEN].copy_from_slice(&shim.emit());
+    let (counter, rest) = packet[KEYED_SHIM_LEN..].split_at_mut(COUNTER_LEN);
+    counter.copy_from_slice(&number.to_be_bytes());
+    write(repair, rest);
+    let clear = packet.len() - repair.bytes.len();
+    sealer.seal(number, packet, clear).is_some()
+}
+
+/// Writes what a repair packet has behind its shim and counter.
+#[inline]
+fn write(repair: &Repair<'_>, rest: &mut [u8]) {
+    let mut runs = repair.members.runs();
+    let further = runs.len() - 1;
+    let first = runs.next().map_or(Run { base: 0, count: 0 }, |run| run);
     let raw = Raw {
         layer: repair.layer,
         code_id: repair.code_id,
@@ -174,7 +248,7 @@ pub fn emit(
         lengths: U16::new(repair.lengths),
         checks: U64::new(repair.checks),
     };
-    let (fixed, rest) = packet[SHIM_LEN..].split_at_mut(size_of::<Raw>());
+    let (fixed, rest) = rest.split_at_mut(size_of::<Raw>());
     let (more, bytes) = rest.split_at_mut(further * Run::WIRE_LEN);
     fixed.copy_from_slice(raw.as_bytes());
     let mut last = first.base;
@@ -184,8 +258,6 @@ pub fn emit(
         last = run.base;
     }
     bytes.copy_from_slice(repair.bytes);
-    shim.check = key.map_or(0, |key| key.check(shim.seq, &packet[SHIM_LEN..]));
-    packet[..SHIM_LEN].copy_from_slice(&shim.emit());
 }
 
 /// The key of the checks that repair packets carry.
