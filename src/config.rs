@@ -2,6 +2,7 @@
 //!
 //! config/gateway-west.toml is a complete one that explains each key.
 
+mod link;
 mod netsync;
 mod values;
 pub mod workers;
@@ -21,6 +22,7 @@ use crate::units::show_rate;
 use crate::wire::outer::OUTER_LEN;
 use crate::wire::shim::Integrity;
 
+pub use link::{ControlSection, LinkSection};
 pub use netsync::{GroupName, NetsyncSection, TrackSection};
 pub use values::{Mac, Sparse};
 use values::{
@@ -82,6 +84,12 @@ pub struct Config {
     /// What storage processes are told; none is nothing.
     #[serde(default)]
     pub netsync: Option<NetsyncSection>,
+    /// How it keeps in touch with its peer.
+    #[serde(default)]
+    pub link: LinkSection,
+    /// Where operators reach it; none is nowhere.
+    #[serde(default)]
+    pub control: Option<ControlSection>,
     /// Cores and their rooms.
     #[serde(rename = "worker")]
     pub workers: Vec<WorkerSection>,
@@ -262,6 +270,12 @@ impl Config {
         }
         self.validate_code(path)?;
         if let Some(Err((key, problem))) = self.netsync.as_ref().map(NetsyncSection::validate) {
+            return bad(key, problem);
+        }
+        if let Err((key, problem)) = self.link.validate() {
+            return bad(key, problem);
+        }
+        if let Some(Err((key, problem))) = self.control.as_ref().map(ControlSection::validate) {
             return bad(key, problem);
         }
         let split = self.validate_workers(path)?;
@@ -532,6 +546,13 @@ mod tests {
             ("rooms", "rooms = []", "the first worker has no room"),
             ("rooms", "rooms = [\"kitchen\"]", "kitchen"),
             ("[code]", "[cod]", "cod"),
+            ("#hello", "hello = \"5ms\"", "link.hello: got 5 ms, expected 20ms to 10s"),
+            ("#hello", "hello = 100", "expected a string"),
+            ("#peer_down", "peer_down = \"stop\"", "stop"),
+            ("#peer_down", "peer_up = \"drop\"", "unknown field `peer_up`"),
+            ("[link]", "[control]\nsocket = \"\"\n[link]", "control.socket: got \"\""),
+            ("[link]", "[control]\n[link]", "missing field `socket`"),
+            ("[link]", "[control]\nsocket = \"s\"\nmode = \"9\"\n[link]", "octal"),
         ] {
             let error = parse(&with(WEST, from, to)).expect_err(to);
             assert!(error.contains(expected), "{to}: {error}");

@@ -28,6 +28,8 @@ pub(super) struct Netsync {
     longest: usize,
     rooms: Vec<Arc<ProtectCounters>>,
     state: State,
+    /// What is to be said of the link.
+    link: State,
     shed: u64,
     shed_last: Option<Instant>,
 }
@@ -76,6 +78,7 @@ impl Netsync {
             longest: blueprint.longest_packet(),
             rooms,
             state: State::PROTECTED,
+            link: State::PROTECTED,
             shed: 0,
             shed_last: None,
         };
@@ -89,6 +92,11 @@ impl Netsync {
 
     pub(super) fn drain(&self) -> &Arc<Counter> {
         &self.drain
+    }
+
+    /// What is to be said of the link from now on.
+    pub(super) fn set_link(&mut self, state: State) {
+        self.link = state;
     }
 
     fn measure_drain(&mut self, wan: &Port) {
@@ -131,7 +139,8 @@ impl Watch for Netsync {
             (self.shed, self.shed_last) = (shed, Some(Instant::now()));
         }
         let degraded = self.shed_last.is_some_and(|last| last.elapsed() < DEGRADED);
-        self.enter(if degraded { State::DEGRADED } else { State::PROTECTED });
+        let shedding = if degraded { State::DEGRADED } else { State::PROTECTED };
+        self.enter(self.link | shedding);
     }
 
     fn look_at_ports(&mut self, ports: &[&Port]) {

@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use ::netsync::State;
+
 use super::netsync::Netsync;
 use super::service::Watch;
 use crate::dpdk::Port;
@@ -16,12 +18,26 @@ pub(super) struct Control {
     pub(super) start: Instant,
 }
 
+/// What readers are told of the link.
+fn link_state(steward: &Steward) -> State {
+    let flag = |set, flag| if set { flag } else { State::PROTECTED };
+    flag(!steward.supervisor().peer().is_up(), State::PEER_DOWN)
+        | flag(steward.is_bypassed(), State::BYPASSED)
+}
+
 impl Watch for Control {
     fn look(&mut self) {
         self.steward.step(self.start.elapsed().as_nanos() as u64);
+        for event in self.steward.supervisor_mut().take_events() {
+            let level = if event.is_bad() { log::Level::Warn } else { log::Level::Info };
+            log::log!(level, "{event}");
+        }
         if let Some(netsync) = &mut self.netsync {
+            netsync.set_link(link_state(&self.steward));
             netsync.look();
         }
+        // Readers know by now.
+        self.steward.direct();
     }
 
     fn look_at_ports(&mut self, ports: &[&Port]) {

@@ -79,6 +79,8 @@ counters! {
         link_local_passed,
         /// Dropped: a frame for bridges only.
         link_local_dropped,
+        /// Dropped: the peer is down, and `link.peer_down` says so.
+        peer_down,
         /// Dropped: shorter than an Ethernet header.
         runt,
         /// Dropped: too large to protect, or in several buffers, and bypassing is off or could not
@@ -206,8 +208,14 @@ counters! {
 impl ProtectCounters {
     /// The reasons for which a frame from the LAN was dropped, and how many were.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 5] =
-            ["link_local_dropped", "runt", "too_large", "no_headroom", "overload_dropped"];
+        const REASONS: [&str; 6] = [
+            "link_local_dropped",
+            "peer_down",
+            "runt",
+            "too_large",
+            "no_headroom",
+            "overload_dropped",
+        ];
         self.each().filter(|(name, _)| REASONS.contains(name))
     }
 

@@ -15,7 +15,7 @@ use zerocopy::IntoBytes;
 use super::backlog::Waiting;
 use super::flows::Publisher;
 use super::io::{Outbox, Receive, Transmit, fetched};
-use super::post::{self, Parcel, ProtectOrder};
+use super::post::{self, Mode, Obeyed, Parcel, ProtectOrder};
 use super::settings::{LinkLocal, Outer, Oversize};
 use super::shaper::{Limit, Shaper};
 use super::worker::Room;
@@ -79,6 +79,10 @@ pub struct Protect<L, W> {
     orders: Option<post::Receiver<ProtectOrder>>,
     /// Who keeps to the WAN's rate, if it has one.
     shaper: Option<Box<Shaper>>,
+    /// What becomes of frames.
+    mode: Mode,
+    /// Tells control so.
+    obeyed: Obeyed,
 }
 
 /// A frame that has been sent, or soon will be, and is yet to be encoded.
@@ -125,6 +129,8 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             counters: Arc::default(),
             publisher: None,
             orders: None,
+            mode: Mode::Protect,
+            obeyed: Obeyed::default(),
         }
     }
 
@@ -138,9 +144,9 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         self.publisher.as_deref()
     }
 
-    /// Obeys these orders, from now on: to be called before the first turn.
-    pub fn obey(&mut self, orders: post::Receiver<ProtectOrder>) {
-        self.orders = Some(orders);
+    /// Obeys these orders, from now on, and says how far: to be called before the first turn.
+    pub fn obey(&mut self, orders: post::Receiver<ProtectOrder>, obeyed: Obeyed) {
+        (self.orders, self.obeyed) = (Some(orders), obeyed);
     }
 
     /// Its counters, to be read from anywhere.
@@ -177,13 +183,18 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             counters.link_local_dropped.add(1);
             return Class::Drop;
         }
-        if mbuf.is_contiguous() && mbuf.len() <= self.config.encoder.max_frame {
+        if self.mode == Mode::Drop {
+            counters.peer_down.add(1);
+            return Class::Drop;
+        }
+        let protects = self.mode != Mode::Bypass;
+        if protects && mbuf.is_contiguous() && mbuf.len() <= self.config.encoder.max_frame {
             counters.link_local_passed.add(u64::from(link_local));
             return Class::Protect;
         }
         // A frame with our own EtherType would be taken for one of our packets at the far end, and
         // one for bridges by the first bridge on the way.
-        let bypass = self.config.oversize == Oversize::Bypass
+        let bypass = (self.config.oversize == Oversize::Bypass || !protects)
             && !link_local
             && mbuf.is_contiguous()
             && mbuf.len() <= self.config.outer.max_bypassed(ether)
@@ -297,7 +308,29 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             };
             match order {
                 ProtectOrder::Send(parcel) => self.send_parcel(now, &parcel),
+                ProtectOrder::Mode(mode) => self.enter(now, mode),
             }
+        }
+    }
+
+    #[cold]
+    fn enter(&mut self, now: u64, mode: Mode) {
+        // Control has told readers; they hear it here before a frame is treated otherwise.
+        self.publish(now, false);
+        // What was sent is covered now: who knows when the next frame comes that is protected.
+        self.encoder.flush();
+        self.mode = mode;
+        self.obeyed.set(mode, false);
+    }
+
+    /// Takes nothing in; says when all that was taken in has left.
+    #[cold]
+    fn drain(&mut self, now: u64) {
+        if self.obeyed.is_drained() {
+            self.publish(now, false);
+        } else {
+            let left = self.finish(now);
+            self.obeyed.set(Mode::Drain, left);
         }
     }
 
@@ -457,6 +490,10 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.send_repairs(now);
         if !self.wan.is_empty() {
             self.publish(now, false);
+            return 0;
+        }
+        if self.mode == Mode::Drain {
+            self.drain(now);
             return 0;
         }
         self.lan.receive(now, &mut self.received);

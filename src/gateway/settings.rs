@@ -2,6 +2,7 @@
 
 use zerocopy::byteorder::network_endian::U16;
 
+use crate::link::PeerDown;
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::REPAIR_LEN;
 
@@ -55,6 +56,15 @@ pub enum Oversize {
     Bypass,
     /// They are dropped, and so is what comes from the WAN unprotected.
     Drop,
+}
+
+/// How a gateway deals with its peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkSettings {
+    /// Between two hellos, in nanoseconds.
+    pub hello: u64,
+    /// What happens to frames from the LAN while the peer is down.
+    pub peer_down: PeerDown,
 }
 
 /// The outer header, and what fits behind it.
