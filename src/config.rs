@@ -2,6 +2,7 @@
 //!
 //! config/gateway-west.toml is a complete one that explains each key.
 
+pub mod changes;
 mod link;
 mod netsync;
 mod values;
@@ -93,6 +94,9 @@ pub struct Config {
     /// Cores and their rooms.
     #[serde(rename = "worker")]
     pub workers: Vec<WorkerSection>,
+    /// All of it, as it was read.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// `[gateway]`
@@ -239,7 +243,9 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-        let config: Config = toml::from_str(text).map_err(|error| located(path, text, &error))?;
+        let mut config: Config =
+            toml::from_str(text).map_err(|error| located(path, text, &error))?;
+        config.text = text.to_owned();
         config.validate(path)?;
         Ok(config)
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ledger::Rooms;
 use super::netsync::{Netsync, levels};
 use super::service::{Station, open_port, print_counters, print_port};
 use crate::config::workers::Server;
@@ -156,6 +157,20 @@ impl Crew {
     pub(super) fn obey(&mut self, steward: &mut Steward) {
         self.protect.iter_mut().for_each(|coder| steward.take_on_protect(&mut coder.room));
         self.recover.iter_mut().for_each(|coder| steward.take_on_recover(&mut coder.room));
+    }
+
+    /// Whose counters are read.
+    pub(super) fn counted(&self) -> Rooms {
+        let dispatch =
+            |name, berth: &Berth| berth.dispatch.as_ref().map(|room| (name, room.counters()));
+        Rooms {
+            protect: self.protect.iter().map(|coder| Arc::clone(&coder.counters)).collect(),
+            recover: self.recover.iter().map(|coder| Arc::clone(&coder.counters)).collect(),
+            dispatch: [dispatch("lan", &self.lan), dispatch("wan", &self.wan)]
+                .into_iter()
+                .flatten()
+                .collect(),
+        }
     }
 
     /// The WAN port's address.

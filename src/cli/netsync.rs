@@ -94,6 +94,11 @@ impl Netsync {
         &self.drain
     }
 
+    /// The gateway's state, as readers were told.
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
     /// What is to be said of the link from now on.
     pub(super) fn set_link(&mut self, state: State) {
         self.link = state;

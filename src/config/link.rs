@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use netsync::ServerConfig;
 use serde::Deserialize;
 
-use super::netsync::{GroupName, octal};
+use super::netsync::{GroupName, octal, server};
 use super::values::time;
 use crate::gateway::LinkSettings;
 use crate::link::PeerDown;
@@ -60,6 +61,11 @@ pub struct ControlSection {
 }
 
 impl ControlSection {
+    /// The socket.
+    pub fn server(&self) -> ServerConfig {
+        server(&self.socket, self.mode, self.group.as_ref())
+    }
+
     /// The key that is out of its range, and what is expected.
     pub(super) fn validate(&self) -> Result<(), (&'static str, String)> {
         match self.socket.as_os_str().is_empty() {
