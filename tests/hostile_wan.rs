@@ -6,6 +6,8 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "hostile_wan/control.rs"]
+mod control;
 #[path = "hostile_wan/forged.rs"]
 mod forged;
 #[path = "hostile_wan/full.rs"]

@@ -58,6 +58,9 @@ impl Netsync {
         let levels = levels(blueprint);
         let worth = bounds(code, sparse, blueprint.timing.flush_cap, section.link);
         told.code(control.publish_code(&code.to_string(), levels, &worth));
+        // Until a hello says otherwise.
+        control.set_state(State::PEER_DOWN, now_ns());
+        told.state(State::PEER_DOWN);
         let server = Server::start(&section.server(), file)?;
         log::info!(
             "netsync on {}: levels 1 to {levels}, tracked flows up to {} for each worker",
@@ -77,8 +80,8 @@ impl Netsync {
             drain: Arc::default(),
             longest: blueprint.longest_packet(),
             rooms,
-            state: State::PROTECTED,
-            link: State::PROTECTED,
+            state: State::PEER_DOWN,
+            link: State::PEER_DOWN,
             shed: 0,
             shed_last: None,
         };

@@ -89,7 +89,8 @@ impl Steward {
         let Steward { supervisor, outer, protect, recover, unposted, .. } = self;
         supervisor.observe(now, traffic);
         for room in recover {
-            while let Some(heard) = room.heard.receive() {
+            // No more than it holds: a flood fills it as fast as it is emptied.
+            for heard in std::iter::from_fn(|| room.heard.receive()).take(DEPTH) {
                 supervisor.handle(now, &heard);
             }
         }

@@ -194,6 +194,7 @@ impl Peer {
         let echo = hello.echo.filter(|echo| echo.epoch == self.epoch);
         if let Some(echo) = echo
             && self.echoed.is_none_or(|before| echo.time > before)
+            && echo.time <= at
         {
             self.echoed = Some(echo.time);
             if let Some(sample) = at.checked_sub(echo.time).and_then(|t| t.checked_sub(echo.held)) {
