@@ -263,7 +263,7 @@ fn what_is_asked_wrongly_gets_a_line_and_changes_nothing() {
         (&["code", "9:21,23+g1"], "needs a restart"),
         (&["bypass", "maybe"], "maybe"),
         (&["stop"], "stop"),
-        (&[], "subcommand"),
+        (&[], "subcommands: status, code, bypass, drain, reload, reset-counters"),
     ] {
         let line = refused(path, "west", verb);
         assert!(line.contains(expected), "{line}");

@@ -113,7 +113,9 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
     let text = match error.kind() {
         // clap would print all of the help.
-        DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand => {
+        DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand
+            if std::env::args_os().len() == 1 =>
+        {
             "error: no subcommand; expected run, ctl, wan, lab, bench, plan, compare or notices"
                 .to_owned()
         }
