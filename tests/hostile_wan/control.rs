@@ -217,9 +217,11 @@ fn bad_control_packets_are_counted_and_change_nothing() {
     pair.run(100);
     assert!(pair.gateways[0].is_up());
     // More than control looks at are dropped, and counted.
-    let far = &mut pair.gateways[0].far;
-    far.wan.bring((100..300).map(|seq| control(EAST, EPOCH, seq, &[0; 58])));
+    let Gateway { far, steward, .. } = &mut pair.gateways[0];
     while far.room.poll(pair.now + 4) > 0 {}
+    steward.step(pair.now + 4);
+    far.wan.bring((100..300).map(|seq| control(EAST, EPOCH, seq, &[0; 58])));
+    while far.room.poll(pair.now + 5) > 0 {}
     assert_eq!(far.count("control_unheard"), 200 - 64);
     assert_eq!(far.lan.take_sent(), [[0u8; 0]; 0]);
 }
