@@ -161,8 +161,9 @@ impl Steward {
     /// Tells the rooms of a new epoch of the peer, again if a mailbox was full.
     fn announce(&mut self) {
         let Some(epoch) = self.supervisor.peer_epoch().filter(|_| self.is_behind()) else { return };
-        let told = self.recover.iter().map(|room| room.orders.send(RecoverOrder::Epoch(epoch)));
-        if told.fold(true, |all, told| all && told) {
+        // All of them: one whose mailbox is full does not keep it from the others.
+        let told = |room: &&Recovering| room.orders.send(RecoverOrder::Epoch(epoch));
+        if self.recover.iter().filter(told).count() == self.recover.len() {
             self.announced = Some(epoch);
         }
     }

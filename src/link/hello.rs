@@ -113,7 +113,7 @@ impl Hellos {
         self.say_path(before, events);
         let size = size?;
         let trip = self.peer.round_trip().map_or(0, |trip| 2 * trip.mean + 4 * trip.variation);
-        let patience = trip + 2 * (self.peer.interval() + self.config.interval) + LATE;
+        let patience = trip + 2 * (self.peer.interval_there() + self.config.interval) + LATE;
         self.probe.sent(now, number, size, patience);
         Some(Saying { hello: self.hello(now, size), size })
     }

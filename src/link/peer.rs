@@ -120,7 +120,7 @@ impl Peer {
     }
 
     /// Between its hellos, in nanoseconds.
-    pub fn interval(&self) -> u64 {
+    pub fn interval_there(&self) -> u64 {
         self.interval_there
     }
 
