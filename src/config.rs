@@ -3,7 +3,9 @@
 //! config/gateway-west.toml is a complete one that explains each key.
 
 mod bridge;
+pub mod changes;
 pub mod keys;
+mod link;
 mod netsync;
 mod values;
 pub mod workers;
@@ -23,6 +25,7 @@ use crate::units::show_rate;
 use crate::wire::outer::OUTER_LEN;
 use crate::wire::shim::Integrity;
 
+pub use link::{ControlSection, LinkSection};
 pub use netsync::{GroupName, NetsyncSection, TrackSection};
 pub use values::{Mac, Sparse};
 use values::{
@@ -85,9 +88,18 @@ pub struct Config {
     /// What storage processes are told; none is nothing.
     #[serde(default)]
     pub netsync: Option<NetsyncSection>,
+    /// How it keeps in touch with its peer.
+    #[serde(default)]
+    pub link: LinkSection,
+    /// Where operators reach it; none is nowhere.
+    #[serde(default)]
+    pub control: Option<ControlSection>,
     /// Cores and their rooms.
     #[serde(rename = "worker")]
     pub workers: Vec<WorkerSection>,
+    /// All of it, as it was read.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// `[gateway]`
@@ -256,7 +268,9 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-        let config: Config = toml::from_str(text).map_err(|error| located(path, text, &error))?;
+        let mut config: Config =
+            toml::from_str(text).map_err(|error| located(path, text, &error))?;
+        config.text = text.to_owned();
         config.validate(path)?;
         Ok(config)
     }
@@ -290,6 +304,12 @@ impl Config {
         }
         self.validate_code(path)?;
         if let Some(Err((key, problem))) = self.netsync.as_ref().map(NetsyncSection::validate) {
+            return bad(key, problem);
+        }
+        if let Err((key, problem)) = self.link.validate() {
+            return bad(key, problem);
+        }
+        if let Some(Err((key, problem))) = self.control.as_ref().map(ControlSection::validate) {
             return bad(key, problem);
         }
         let split = self.validate_workers(path)?;
@@ -576,6 +596,13 @@ mod tests {
             ("#address_age", "address_age = \"1ms\"", "lan.address_age: got 1ms, expected 1s to"),
             ("#mss_clamp", "mss_clamp = \"yes\"", "expected a boolean"),
             ("[code]", "[cod]", "cod"),
+            ("#hello", "hello = \"5ms\"", "link.hello: got 5 ms, expected 20ms to 10s"),
+            ("#hello", "hello = 100", "expected a string"),
+            ("#peer_down", "peer_down = \"stop\"", "stop"),
+            ("#peer_down", "peer_up = \"drop\"", "unknown field `peer_up`"),
+            ("[link]", "[control]\nsocket = \"\"\n[link]", "control.socket: got \"\""),
+            ("[link]", "[control]\n[link]", "missing field `socket`"),
+            ("[link]", "[control]\nsocket = \"s\"\nmode = \"9\"\n[link]", "octal"),
         ] {
             let error = parse(&with(WEST, from, to)).expect_err(to);
             assert!(error.contains(expected), "{to}: {error}");

@@ -6,6 +6,8 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "hostile_wan/control.rs"]
+mod control;
 #[path = "hostile_wan/fit.rs"]
 mod fit;
 #[path = "hostile_wan/forged.rs"]

@@ -1,6 +1,8 @@
 //! The packets of the WAN: outer header, shim, repair header.
 
 use maelstrom::fec::{Repair, seq};
+use maelstrom::wire::control::{self, Type};
+use maelstrom::wire::hello::Hello;
 use maelstrom::wire::outer::Ether;
 use maelstrom::wire::repair::{self, KEYED_REPAIR_LEN, RepairHeader, repair_key};
 use maelstrom::wire::seal::{KEYED_SHIM_LEN, Mode, Opener, Purpose, Sealer, SessionKey};
@@ -23,6 +25,15 @@ pub fn check(bytes: &[u8]) {
         assert!(frame.len() >= 14 && frame.len() == usize::from(shim.length));
     }
     sealed(mode, &shim, packet);
+    if let Ok(body) = control::verify(&shim, rest) {
+        assert!((2..=rest.len()).contains(&body.len()));
+    }
+    // Whether or not its check is right.
+    if let Ok((Type::Hello, fields)) = control::parse(rest) {
+        if let Ok(hello) = Hello::parse(fields) {
+            assert_eq!(Hello::parse(&hello.emit()), Ok(hello), "what is parsed is emitted alike");
+        }
+    }
     let key = (mode & 1 == 1).then(|| repair_key(shim.channel, shim.epoch));
     let mut shim = shim;
     if let (Some(key), true) = (key, mode & 2 == 2) {

@@ -32,6 +32,8 @@ mod sync;
 #[cfg(not(feature = "loom"))]
 mod clock;
 #[cfg(not(feature = "loom"))]
+mod door;
+#[cfg(not(feature = "loom"))]
 mod groups;
 #[cfg(not(feature = "loom"))]
 mod handover;
@@ -57,7 +59,9 @@ pub use state::State;
 #[cfg(not(feature = "loom"))]
 pub use clock::now_ns;
 #[cfg(not(feature = "loom"))]
-pub use handover::{Group, Server, ServerConfig, ServerError};
+pub use door::{Door, Group, ServerConfig, ServerError};
+#[cfg(not(feature = "loom"))]
+pub use handover::Server;
 #[cfg(not(feature = "loom"))]
 pub use publish::{CreateError, Segment, SegmentConfig};
 #[cfg(not(feature = "loom"))]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::bridged::Bridged;
+use super::ledger::Rooms;
 use super::netsync::{Netsync, levels};
 use super::service::{Station, open_port, print_counters, print_port};
 use crate::config::workers::Server;
@@ -180,6 +181,20 @@ impl Crew {
     pub(super) fn obey(&mut self, steward: &mut Steward) {
         self.protect.iter_mut().for_each(|coder| steward.take_on_protect(&mut coder.room));
         self.recover.iter_mut().for_each(|coder| steward.take_on_recover(&mut coder.room));
+    }
+
+    /// Whose counters are read.
+    pub(super) fn counted(&self) -> Rooms {
+        let dispatch =
+            |name, berth: Option<&Berth>| Some((name, berth?.dispatch.as_ref()?.counters()));
+        Rooms {
+            protect: self.protect.iter().map(|coder| Arc::clone(&coder.counters)).collect(),
+            recover: self.recover.iter().map(|coder| Arc::clone(&coder.counters)).collect(),
+            dispatch: [dispatch("lan", self.lan.as_ref()), dispatch("wan", Some(&self.wan))]
+                .into_iter()
+                .flatten()
+                .collect(),
+        }
     }
 
     /// The WAN port's address.

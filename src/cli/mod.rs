@@ -12,14 +12,17 @@ mod bench;
 mod bridged;
 mod compare;
 mod crew;
+mod ctl;
 mod key;
 mod lab;
+mod ledger;
 mod link;
 mod netsync;
 mod notices;
 mod plan;
 mod run;
 mod service;
+mod verbs;
 mod wan;
 mod watch;
 
@@ -43,6 +46,8 @@ struct Arguments {
 enum Command {
     /// Runs one gateway, until SIGINT or SIGTERM
     Run(run::RunArguments),
+    /// Asks a running gateway, or tells it something
+    Ctl(ctl::CtlArguments),
     /// Emulates a WAN between two ports, in real time, until SIGINT or SIGTERM
     Wan(wan::WanArguments),
     /// Plays a capture through a pair of gateways and an emulated WAN, in virtual time
@@ -77,6 +82,7 @@ pub fn main() -> ExitCode {
         .init();
     let outcome = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Ctl(arguments) => ctl::run(&arguments),
         Command::Wan(arguments) => wan::run(&arguments),
         Command::Lab(arguments) => lab::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
@@ -112,8 +118,11 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
     let text = match error.kind() {
         // clap would print all of the help.
-        DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand => {
-            "error: no subcommand; expected run, wan, lab, bench, compare or notices".to_owned()
+        DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand
+            if std::env::args_os().len() == 1 =>
+        {
+            "error: no subcommand; expected run, ctl, wan, lab, bench, plan, compare or notices"
+                .to_owned()
         }
         _ => error.to_string(),
     };

@@ -28,6 +28,8 @@ pub(super) struct Netsync {
     longest: usize,
     rooms: Vec<Arc<ProtectCounters>>,
     state: State,
+    /// What is to be said of the link.
+    link: State,
     shed: u64,
     shed_last: Option<Instant>,
 }
@@ -56,6 +58,9 @@ impl Netsync {
         let levels = levels(blueprint);
         let worth = bounds(code, sparse, blueprint.timing.flush_cap, section.link);
         told.code(control.publish_code(&code.to_string(), levels, &worth));
+        // Until a hello says otherwise.
+        control.set_state(State::PEER_DOWN, now_ns());
+        told.state(State::PEER_DOWN);
         let server = Server::start(&section.server(), file)?;
         log::info!(
             "netsync on {}: levels 1 to {levels}, tracked flows up to {} for each worker",
@@ -75,7 +80,8 @@ impl Netsync {
             drain: Arc::default(),
             longest: blueprint.longest_packet(),
             rooms,
-            state: State::PROTECTED,
+            state: State::PEER_DOWN,
+            link: State::PEER_DOWN,
             shed: 0,
             shed_last: None,
         };
@@ -89,6 +95,16 @@ impl Netsync {
 
     pub(super) fn drain(&self) -> &Arc<Counter> {
         &self.drain
+    }
+
+    /// The gateway's state, as readers were told.
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    /// What is to be said of the link from now on.
+    pub(super) fn set_link(&mut self, state: State) {
+        self.link = state;
     }
 
     fn measure_drain(&mut self, wan: &Port) {
@@ -131,7 +147,8 @@ impl Watch for Netsync {
             (self.shed, self.shed_last) = (shed, Some(Instant::now()));
         }
         let degraded = self.shed_last.is_some_and(|last| last.elapsed() < DEGRADED);
-        self.enter(if degraded { State::DEGRADED } else { State::PROTECTED });
+        let shedding = if degraded { State::DEGRADED } else { State::PROTECTED };
+        self.enter(self.link | shedding);
     }
 
     fn look_at_ports(&mut self, ports: &[&Port]) {

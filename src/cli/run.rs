@@ -9,9 +9,12 @@ use clap::Args;
 
 use super::Outcome;
 use super::crew::Crew;
+use super::ledger::Ledger;
 use super::service::{Service, quietly};
 use super::watch::Control;
 use crate::config::Config;
+use crate::config::changes::keys;
+use crate::control::server::Server;
 use crate::dpdk::{Eal, EalConfig};
 use crate::gateway::blueprint::mib;
 use crate::gateway::{Blueprint, Limit};
@@ -43,15 +46,36 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     describe(&config, &blueprint, &eal);
     let epoch = epoch();
     let mut crew = Crew::new(&eal, &config, &split, &blueprint, epoch)?;
-    let mut steward = blueprint.steward(epoch, crew.wan_mac(), config.wan.peer_mac.0);
+    let mut steward =
+        blueprint.steward(&config.link.settings(), epoch, crew.wan_mac(), config.wan.peer_mac.0);
     crew.obey(&mut steward);
     let start = Instant::now();
     let netsync = match &config.netsync {
         Some(section) => Some(crew.tell(section, &blueprint, now_ns())?),
         None => None,
     };
+    let server = match &config.control {
+        Some(section) => {
+            log::info!("control on {}", section.socket.display());
+            Some(Server::open(&section.server())?)
+        }
+        None => None,
+    };
+    let ledger = Ledger::new(crew.counted());
     let (ports, stations) = crew.stations(&config);
-    let mut control = Control { steward, netsync, start };
+    let mut control = Control {
+        steward,
+        netsync,
+        ledger,
+        server,
+        blueprint,
+        epoch,
+        start,
+        file: arguments.config.clone(),
+        keys: keys(&config.text),
+        drain_ns: 0,
+        drained_since: None,
+    };
     service.serve(&eal, &ports, config.gateway.idle, stations, start, &mut control)?;
     crew.print()?;
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! `[netsync]`: what storage processes on this host are told, and which flows are tracked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
@@ -114,12 +114,17 @@ impl NetsyncSection {
 
     /// The socket.
     pub fn server(&self) -> ServerConfig {
-        let group = self.group.as_ref().map(|group| match group {
-            GroupName::Id(id) => Group::Id(*id),
-            GroupName::Name(name) => Group::Name(name.clone()),
-        });
-        ServerConfig { path: self.socket.clone(), mode: self.mode, group }
+        server(&self.socket, self.mode, self.group.as_ref())
     }
+}
+
+/// A socket as configured.
+pub(super) fn server(path: &Path, mode: u32, group: Option<&GroupName>) -> ServerConfig {
+    let group = group.map(|group| match group {
+        GroupName::Id(id) => Group::Id(*id),
+        GroupName::Name(name) => Group::Name(name.clone()),
+    });
+    ServerConfig { path: path.to_owned(), mode, group }
 }
 
 /// Each TCP segment is compared with all of them.
@@ -137,7 +142,7 @@ fn default_ring() -> usize {
     65536
 }
 
-fn octal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+pub(super) fn octal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let text = String::deserialize(deserializer)?;
     let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o777);
     mode.ok_or_else(|| {

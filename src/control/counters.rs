@@ -79,6 +79,8 @@ counters! {
         link_local_passed,
         /// Dropped: a frame for bridges only.
         link_local_dropped,
+        /// Dropped: the peer is down, and `link.peer_down` says so.
+        peer_down,
         /// Dropped: shorter than an Ethernet header.
         runt,
         /// Dropped: too large to protect, or in several buffers, and bypassing is off or could not
@@ -259,8 +261,9 @@ counters! {
 impl ProtectCounters {
     /// The reasons for which a frame from the LAN was dropped, and how many were.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 8] = [
+        const REASONS: [&str; 9] = [
             "link_local_dropped",
+            "peer_down",
             "runt",
             "too_large",
             "too_big",

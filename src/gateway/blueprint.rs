@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::protect::ProtectConfig;
 use super::recover::RecoverConfig;
-use super::settings::{LinkLocal, Outer, Oversize, Side, TooBig};
+use super::settings::{LinkLocal, LinkSettings, Outer, Oversize, Side, TooBig};
 use super::shaper::Limit;
 use super::steward::Steward;
 use crate::dpdk::Kept;
@@ -17,8 +17,9 @@ use crate::dpdk::mempool;
 use crate::fec::group::MAX_RUNS;
 use crate::fec::xor::Engine;
 use crate::fec::{Code, DecoderConfig, EncoderConfig, Run, Timing};
-use crate::link::{Supervisor, SupervisorConfig};
+use crate::link::{HelloConfig, Supervisor, SupervisorConfig};
 use crate::wire::control::Sender;
+use crate::wire::hello::{Encapsulation, Facts};
 use crate::wire::icmp::V6_LEAST_MTU;
 use crate::wire::outer::{MIN_FRAME, OUTER_LEN};
 use crate::wire::repair::{KEYED_REPAIR_LEN, REPAIR_LEN};
@@ -389,14 +390,39 @@ impl Blueprint {
     }
 
     /// What steps the link, sending from `source` to `destination`.
-    pub fn steward(&self, epoch: u32, source: [u8; 6], destination: [u8; 6]) -> Steward {
+    pub fn steward(
+        &self,
+        link: &LinkSettings,
+        epoch: u32,
+        source: [u8; 6],
+        destination: [u8; 6],
+    ) -> Steward {
         let channel = self.side.channel(0);
         let config = SupervisorConfig {
             sender: Sender { channel, epoch },
             peer_channel: self.side.other().channel(0),
+            hello: HelloConfig {
+                facts: self.facts(),
+                interval: link.hello,
+                largest: self.wan_port_mtu(),
+                overhead: 0,
+            },
         };
         let outer = Outer::new(source, destination, self.ethertype, self.wan_mtu);
-        Steward::new(Supervisor::new(config), outer)
+        Steward::new(Supervisor::new(config), outer, link.peer_down)
+    }
+
+    /// What the peer must agree with.
+    fn facts(&self) -> Facts {
+        Facts {
+            integrity: self.integrity as u8,
+            encapsulation: Encapsulation::ETHER,
+            channels_out: self.channels_out,
+            channels_in: self.channels_in,
+            wan_mtu: self.wan_mtu,
+            max_frame: self.max_protected() as u16,
+            unprotected: self.oversize == Oversize::Bypass,
+        }
     }
 
     /// `recover` for the peer's worker number `worker`.

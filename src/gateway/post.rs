@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 
+use crate::control::counters::Counter;
 use crate::dpdk::{Mbuf, Mempool};
 
-pub use crate::link::{Heard, What};
+pub use crate::link::{Heard, Mode, What};
 pub use crate::wire::parcel::Parcel;
 
 /// Letters that a mailbox holds: control looks every 10 ms, a room each turn.
@@ -27,6 +28,8 @@ pub const ORDERS: usize = 4;
 pub enum ProtectOrder {
     /// Send this frame through the WAN port. It is whole, outer header included.
     Send(Parcel),
+    /// Treat frames from the LAN so.
+    Mode(Mode),
 }
 
 /// What control tells a room that recovers.
@@ -44,6 +47,30 @@ pub(super) fn packet(pool: &Mempool, parcel: &Parcel) -> Option<Mbuf> {
     let mut mbuf = pool.alloc()?;
     parcel.write(mbuf.append(parcel.len())?);
     Some(mbuf)
+}
+
+/// How a room that protects stands to its last [`ProtectOrder::Mode`]: one word, which the room writes and
+/// control reads.
+#[derive(Clone, Debug, Default)]
+pub struct Obeyed(Arc<Counter>);
+
+impl Obeyed {
+    const DRAINED: u64 = 1 << 8;
+
+    /// The room treats frames so from now on. Of [`Mode::Drain`]: whether all has left.
+    pub fn set(&self, mode: Mode, drained: bool) {
+        self.0.set(mode as u64 | if drained { Obeyed::DRAINED } else { 0 });
+    }
+
+    /// Whether the room treats frames so.
+    pub fn is(&self, mode: Mode) -> bool {
+        self.0.get() & !Obeyed::DRAINED == mode as u64
+    }
+
+    /// Whether the room takes nothing in and all has left.
+    pub fn is_drained(&self) -> bool {
+        self.0.get() == Mode::Drain as u64 | Obeyed::DRAINED
+    }
 }
 
 /// The end of a mailbox that letters go into.

@@ -18,7 +18,7 @@ use super::backlog::Waiting;
 use super::fit::{self, Teller};
 use super::flows::Publisher;
 use super::io::{Outbox, Receive, Transmit, fetched};
-use super::post::{self, Parcel, ProtectOrder};
+use super::post::{self, Mode, Obeyed, Parcel, ProtectOrder};
 use super::settings::{LinkLocal, Outer, Oversize};
 use super::shaper::{Limit, Shaper};
 use super::worker::Room;
@@ -29,7 +29,7 @@ use crate::fec::{CheckKey, Encoder, EncoderConfig, Repair, SHORT, copy_short};
 use crate::wire::icmp::TooBig;
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::{self, repair_key};
-use crate::wire::seal::{Mode, Sealing};
+use crate::wire::seal::{self, Sealing};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
 
 /// What a source packet has in front of its frame.
@@ -45,7 +45,7 @@ pub struct ProtectConfig {
     /// What confirms its packets, unless there are keys.
     pub integrity: Integrity,
     /// What keys do, if there are any. Without [`Protect::set_keys`] nothing is sent then.
-    pub keys: Option<Mode>,
+    pub keys: Option<seal::Mode>,
     /// The outer header and the WAN's MTU.
     pub outer: Outer,
     /// Frames for bridges only.
@@ -93,6 +93,10 @@ pub struct Protect<L, W> {
     shaper: Option<Box<Shaper>>,
     /// Who answers packets that are too big, if anyone does.
     teller: Option<Box<Teller>>,
+    /// What becomes of frames.
+    mode: Mode,
+    /// Tells control so.
+    obeyed: Obeyed,
 }
 
 /// A frame that has been sent, or soon will be, and is yet to be encoded.
@@ -143,6 +147,8 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             publisher: None,
             orders: None,
             teller: None,
+            mode: Mode::Protect,
+            obeyed: Obeyed::default(),
         }
     }
 
@@ -161,9 +167,9 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         self.publisher.as_deref()
     }
 
-    /// Obeys these orders, from now on: to be called before the first turn.
-    pub fn obey(&mut self, orders: post::Receiver<ProtectOrder>) {
-        self.orders = Some(orders);
+    /// Obeys these orders, from now on, and says how far: to be called before the first turn.
+    pub fn obey(&mut self, orders: post::Receiver<ProtectOrder>, obeyed: Obeyed) {
+        (self.orders, self.obeyed) = (Some(orders), obeyed);
     }
 
     /// Its counters, to be read from anywhere.
@@ -200,11 +206,17 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             counters.link_local_dropped.add(1);
             return Class::Drop;
         }
-        if mbuf.is_contiguous() && mbuf.len() <= self.config.encoder.max_frame {
+        if self.mode == Mode::Drop {
+            counters.peer_down.add(1);
+            return Class::Drop;
+        }
+        let protects = self.mode != Mode::Bypass;
+        if protects && mbuf.is_contiguous() && mbuf.len() <= self.config.encoder.max_frame {
             counters.link_local_passed.add(u64::from(link_local));
             return Class::Protect;
         }
-        if self.teller.is_some()
+        if protects
+            && self.teller.is_some()
             && !link_local
             && let Some(too_big) = TooBig::parse(mbuf.data(), self.config.encoder.max_frame)
         {
@@ -213,7 +225,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         }
         // A frame with our own EtherType would be taken for one of our packets at the far end, and
         // one for bridges by the first bridge on the way.
-        let bypass = self.config.oversize == Oversize::Bypass
+        let bypass = (self.config.oversize == Oversize::Bypass || !protects)
             && !link_local
             && mbuf.is_contiguous()
             && mbuf.len() <= self.config.outer.max_bypassed(ether)
@@ -339,7 +351,29 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             };
             match order {
                 ProtectOrder::Send(parcel) => self.send_parcel(now, &parcel),
+                ProtectOrder::Mode(mode) => self.enter(now, mode),
             }
+        }
+    }
+
+    #[cold]
+    fn enter(&mut self, now: u64, mode: Mode) {
+        // Control has told readers; they hear it here before a frame is treated otherwise.
+        self.publish(now, false);
+        // What was sent is covered now: who knows when the next frame comes that is protected.
+        self.encoder.flush();
+        self.mode = mode;
+        self.obeyed.set(mode, false);
+    }
+
+    /// Takes nothing in; says when all that was taken in has left.
+    #[cold]
+    fn drain(&mut self, now: u64) {
+        if self.obeyed.is_drained() {
+            self.publish(now, false);
+        } else {
+            let left = self.finish(now);
+            self.obeyed.set(Mode::Drain, left);
         }
     }
 
@@ -503,6 +537,10 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.send_repairs(now);
         if !self.wan.is_empty() {
             self.publish(now, false);
+            return 0;
+        }
+        if self.mode == Mode::Drain {
+            self.drain(now);
             return 0;
         }
         self.lan.receive(now, &mut self.received);

@@ -2,6 +2,7 @@
 
 use zerocopy::byteorder::network_endian::U16;
 
+use crate::link::PeerDown;
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::REPAIR_LEN;
 
@@ -67,6 +68,15 @@ pub enum TooBig {
     Icmp,
     /// The same as of any other frame: see [`Oversize`].
     Oversize,
+}
+
+/// How a gateway deals with its peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkSettings {
+    /// Between two hellos, in nanoseconds.
+    pub hello: u64,
+    /// What happens to frames from the LAN while the peer is down.
+    pub peer_down: PeerDown,
 }
 
 /// The outer header, and what fits behind it.

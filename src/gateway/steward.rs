@@ -7,36 +7,56 @@
 //! * **Runs on:** control's thread every 10 ms, or the laboratory's in virtual time.
 //! * **Must not:** wait for a room: what a full mailbox does not take is counted and gone.
 
+use std::sync::Arc;
+
 use zerocopy::IntoBytes;
 
 use super::io::{Receive, Transmit};
-use super::post::{self, DEPTH, Heard, ProtectOrder, RecoverOrder, mailbox};
+use super::post::{self, DEPTH, Heard, Obeyed, ProtectOrder, RecoverOrder, mailbox};
 use super::protect::Protect;
 use super::recover::{Observer, Recover};
 use super::settings::Outer;
-use crate::link::Supervisor;
+use crate::control::counters::RecoverCounters;
+use crate::link::{Mode, PeerDown, Supervisor, Traffic, Wishes};
 
 /// See the module's head.
 pub struct Steward {
     supervisor: Supervisor,
     outer: Outer,
-    protect: Vec<post::Sender<ProtectOrder>>,
-    recover: Vec<post::Sender<RecoverOrder>>,
-    heard: Vec<post::Receiver<Heard>>,
+    protect: Vec<Protecting>,
+    recover: Vec<Recovering>,
+    policy: PeerDown,
+    wishes: Wishes,
     /// The peer's epoch, as the rooms were told.
     announced: Option<u32>,
     unposted: u64,
 }
 
+/// A room that protects.
+struct Protecting {
+    orders: post::Sender<ProtectOrder>,
+    /// What it was last told.
+    mode: Mode,
+    obeyed: Obeyed,
+}
+
+/// A room that recovers.
+struct Recovering {
+    orders: post::Sender<RecoverOrder>,
+    heard: post::Receiver<Heard>,
+    counters: Arc<RecoverCounters>,
+}
+
 impl Steward {
     /// Without rooms yet. `outer` goes in front of what the supervisor sends.
-    pub fn new(supervisor: Supervisor, outer: Outer) -> Steward {
+    pub fn new(supervisor: Supervisor, outer: Outer, policy: PeerDown) -> Steward {
         Steward {
             supervisor,
             outer,
             protect: Vec::new(),
             recover: Vec::new(),
-            heard: Vec::new(),
+            policy,
+            wishes: Wishes::default(),
             announced: None,
             unposted: 0,
         }
@@ -45,8 +65,9 @@ impl Steward {
     /// Takes on a room that protects; the first one sends for control.
     pub fn take_on_protect<L: Receive, W: Transmit>(&mut self, room: &mut Protect<L, W>) {
         let (sender, orders) = mailbox(DEPTH);
-        room.obey(orders);
-        self.protect.push(sender);
+        let obeyed = Obeyed::default();
+        room.obey(orders, obeyed.clone());
+        self.protect.push(Protecting { orders: sender, mode: Mode::Protect, obeyed });
     }
 
     /// Takes on a room that recovers.
@@ -57,31 +78,92 @@ impl Steward {
         let (sender, orders) = mailbox(DEPTH);
         let (heard, receiver) = mailbox(DEPTH);
         room.obey(self.recover.len() as u8, orders, heard);
-        self.recover.push(sender);
-        self.heard.push(receiver);
+        let counters = room.counters();
+        self.recover.push(Recovering { orders: sender, heard: receiver, counters });
     }
 
-    /// Does what there is to do at `now`, in the rooms' time.
+    /// Hears, decides and says what there is to say at `now`, in the rooms' time. [`Steward::direct`]
+    /// follows, once readers know of [`Steward::is_bypassed`] and of the peer.
     pub fn step(&mut self, now: u64) {
-        let Steward { supervisor, outer, protect, unposted, heard, .. } = self;
-        for mailbox in heard {
-            while let Some(heard) = mailbox.receive() {
+        let traffic = self.traffic();
+        let Steward { supervisor, outer, protect, recover, unposted, .. } = self;
+        supervisor.observe(now, traffic);
+        for room in recover {
+            // No more than it holds: a flood fills it as fast as it is emptied.
+            for heard in std::iter::from_fn(|| room.heard.receive()).take(DEPTH) {
                 supervisor.handle(now, &heard);
             }
         }
         let post = |parcel: post::Parcel| {
             let whole = parcel.behind(outer.ether.as_bytes()).map(ProtectOrder::Send);
-            whole.zip(protect.first()).is_some_and(|(order, room)| room.send(order))
+            whole.zip(protect.first()).is_some_and(|(order, room)| room.orders.send(order))
         };
         supervisor.poll(now, &mut |parcel| *unposted += u64::from(!post(parcel)));
         self.announce();
     }
 
+    fn traffic(&self) -> Traffic {
+        let mut traffic = Traffic::default();
+        for Recovering { counters, .. } in &self.recover {
+            let protected = counters.delivered.get().wrapping_sub(counters.bypassed.get());
+            traffic.accepted = traffic
+                .accepted
+                .wrapping_add(protected)
+                .wrapping_add(counters.repair_received.get());
+            traffic.other_version += counters.bad_version.get();
+            traffic.other_channel += counters.unknown_channel.get();
+        }
+        traffic
+    }
+
+    /// What shall become of frames from the LAN.
+    pub fn mode(&self) -> Mode {
+        Mode::of(self.wishes, self.supervisor.peer().is_up(), self.policy)
+    }
+
+    /// Whether frames cross unprotected, or soon will.
+    pub fn is_bypassed(&self) -> bool {
+        let bypasses =
+            |room: &Protecting| room.mode == Mode::Bypass || room.obeyed.is(Mode::Bypass);
+        self.mode() == Mode::Bypass || self.protect.iter().any(bypasses)
+    }
+
+    /// Whether nothing is taken in any more, and all that was taken in has left the rooms.
+    pub fn is_drained(&self) -> bool {
+        self.mode() == Mode::Drain && self.protect.iter().all(|room| room.obeyed.is_drained())
+    }
+
+    /// Tells the rooms what shall become of frames; a room whose mailbox is full hears it next time.
+    pub fn direct(&mut self) {
+        let mode = self.mode();
+        for room in self.protect.iter_mut().filter(|room| room.mode != mode) {
+            if room.orders.send(ProtectOrder::Mode(mode)) {
+                room.mode = mode;
+            }
+        }
+    }
+
+    /// What the operator has asked for.
+    pub fn wishes(&self) -> Wishes {
+        self.wishes
+    }
+
+    /// The operator asks for this.
+    pub fn wish(&mut self, wishes: Wishes) {
+        self.wishes = wishes;
+    }
+
+    /// What happens while the peer is down.
+    pub fn set_policy(&mut self, policy: PeerDown) {
+        self.policy = policy;
+    }
+
     /// Tells the rooms of a new epoch of the peer, again if a mailbox was full.
     fn announce(&mut self) {
         let Some(epoch) = self.supervisor.peer_epoch().filter(|_| self.is_behind()) else { return };
-        let told = self.recover.iter().map(|room| room.send(RecoverOrder::Epoch(epoch)));
-        if told.fold(true, |all, told| all && told) {
+        // All of them: one whose mailbox is full does not keep it from the others.
+        let told = |room: &&Recovering| room.orders.send(RecoverOrder::Epoch(epoch));
+        if self.recover.iter().filter(told).count() == self.recover.len() {
             self.announced = Some(epoch);
         }
     }

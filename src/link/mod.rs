@@ -7,10 +7,27 @@
 //! * **Runs on:** control's thread, or the laboratory's.
 //! * **Must not:** do any input or output, read a clock, or throw dice: all of that is passed in.
 
+pub mod event;
 pub mod handshake;
 pub mod heard;
+pub mod hello;
+pub mod mismatch;
+pub mod mode;
+pub mod peer;
+pub mod probe;
 pub mod replay;
+pub mod round_trip;
+pub mod strangers;
 pub mod supervisor;
+#[cfg(test)]
+mod tests;
 
+pub use event::Event;
 pub use heard::{Heard, What};
+pub use hello::HelloConfig;
+pub use mode::{Mode, PeerDown, Wishes};
+pub use peer::{Peer, Standing};
+pub use probe::Path;
+pub use round_trip::RoundTrip;
+pub use strangers::Traffic;
 pub use supervisor::{Supervisor, SupervisorConfig};

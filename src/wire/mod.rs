@@ -10,6 +10,7 @@
 
 pub mod control;
 pub mod flow;
+pub mod hello;
 pub mod icmp;
 pub mod ip;
 pub mod mss;

@@ -97,6 +97,12 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
             &["10.0.0.1/8", "bits beyond"],
         ),
         ("[[worker]]", "[netsync]\n[[worker]]", &["missing field `socket`"]),
+        ("[code]", "[link]\nhello = \"5ms\"\n[code]", &["link.hello: got 5 ms", "20ms to 10s"]),
+        ("[code]", "[link]\nhello = 5\n[code]", &["gateway.toml:11", "expected a string"]),
+        ("[code]", "[link]\npeer_down = \"stop\"\n[code]", &["gateway.toml:11", "stop", "drop"]),
+        ("[code]", "[control]\n[code]", &["missing field `socket`"]),
+        ("[code]", "[control]\nsocket = \"\"\n[code]", &["control.socket", "expected a path"]),
+        ("[code]", "[control]\nsocket = \"s\"\nmode = \"8\"\n[code]", &["octal"]),
         (
             "[[worker]]",
             "[netsync]\nsocket = \"s\"\nflows = 3\n[[worker]]",

@@ -40,7 +40,7 @@ fn configuration(side: &str, socket: Option<&Path>, wan: &str) -> String {
     format!(
         "[gateway]\nside = \"{side}\"\nhugepages = false\nidle = \"rest\"\n[lan]\n\
          port = \"net_tap0,iface=lan\"\n[wan]\nport = \"{wan}\"\nmtu = 1900\n[code]\n\
-         layers = \"8:21,23,25+g1\"\n{netsync}[[worker]]\nrooms = [\"protect\", \"recover\"]\n"
+         layers = \"8:21,23,25+g1\"\n[link]\nhello = \"1s\"\n{netsync}[[worker]]\nrooms = [\"protect\", \"recover\"]\n"
     )
 }
 
@@ -172,7 +172,7 @@ fn a_storage_process_is_told_by_real_gateways() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let socket = path.join("netsync.sock");
-    let west = gateway(path, "west", "10.77.0.1", Some(&socket));
+    let mut west = gateway(path, "west", "10.77.0.1", Some(&socket));
     let east = gateway(path, "east", "10.77.0.2", None);
     let ends = ["west", "east"].map(|side| {
         let n = usize::from(side == "east");
@@ -183,6 +183,8 @@ fn a_storage_process_is_told_by_real_gateways() {
     let more = ["--delay", "20ms", "--loss", "iid:0.01", "--seed", "5"];
     let mut wan = Process::start(path, "wan", &[&flags[..], &more].concat());
     wan.wait_for("running; SIGINT or SIGTERM ends it");
+    // While the peer is down, no level is promised.
+    west.wait_for("peer up");
     let mut mirror = role(&east, path, "mirror", &socket);
     mirror.wait_for("listening");
     let mut storage = role(&west, path, "storage", &socket);

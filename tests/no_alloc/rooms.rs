@@ -6,8 +6,12 @@ use maelstrom::dpdk::mbuf::{BURST, Burst};
 use maelstrom::dpdk::mempool::DEFAULT_DATA_ROOM;
 use maelstrom::dpdk::{Eal, EalConfig, Mempool, RxQueue, TxQueue, joined};
 use maelstrom::gateway::flows::{Acks, Exit, Filter, Publisher, PublisherConfig, Rule, Told};
+use maelstrom::gateway::post::{
+    Heard, Mode, Obeyed, Parcel, ProtectOrder, Receiver, RecoverOrder, Sender, mailbox,
+};
 use maelstrom::gateway::{Blueprint, Limit, Overload, Protect, Recover, Room, Side};
 use maelstrom::lab::loss::LossProcess;
+use maelstrom::wire::control::{self, Type};
 use netsync::{Segment, SegmentConfig};
 
 use crate::counting::{Counts, counted};
@@ -24,6 +28,11 @@ struct Path {
     loss: LossProcess,
     recover: Recover<RxQueue, TxQueue, ()>,
     out: RxQueue,
+    /// Control's ends of the post.
+    orders: (Sender<ProtectOrder>, Sender<RecoverOrder>),
+    heard: Receiver<Heard>,
+    parcel: Parcel,
+    turns: u64,
     /// A packet that the others of its burst overtake.
     burst: Burst,
     now: u64,
@@ -74,7 +83,19 @@ impl Path {
         };
         protect.tell(Publisher::new(publisher, segment.workers.pop().expect("a writer")));
         recover.read_acks(Acks::new(filter, segment.acks.pop().expect("a writer")));
+        let (to_protect, orders) = mailbox(64);
+        protect.obey(orders, Obeyed::default());
+        let (to_recover, orders) = mailbox(64);
+        let (from_recover, heard) = mailbox(4);
+        recover.obey(0, orders, from_recover);
+        let sender = control::Sender { channel: 0, epoch: 1 };
+        let packet = control::emit(sender, 0, Type::Hello, &[7; 60]).expect("a control packet");
+        let outer = west.protect(0, 1, [2; 6], [4; 6]).outer.ether;
         Path {
+            orders: (to_protect, to_recover),
+            heard,
+            parcel: packet.behind(zerocopy::IntoBytes::as_bytes(&outer)).expect("room"),
+            turns: 0,
             lan: tx(&lan),
             protect,
             wan: (rx(&from), tx(&to)),
@@ -108,6 +129,7 @@ impl Path {
         }
         self.lan.burst(&mut self.burst);
         assert!(self.burst.is_empty());
+        self.order();
         while self.protect.poll(self.now) > 0 {}
         while self.wan.0.burst(&mut self.burst) > 0 {
             self.burst.retain(|_| !self.loss.lost());
@@ -122,6 +144,25 @@ impl Path {
         while self.out.burst(&mut self.burst) > 0 {
             self.received += self.burst.len() as u64;
             maelstrom::dpdk::mbuf::free(&mut self.burst);
+        }
+    }
+
+    /// Now and then control wants something, and more than a room takes in a turn.
+    fn order(&mut self) {
+        self.turns += 1;
+        if self.turns.is_multiple_of(50) {
+            for order in 0..6 {
+                let padded = self.parcel.clone().padded_to(100 * order);
+                assert!(self.orders.0.send(ProtectOrder::Send(padded)));
+                assert!(self.orders.1.send(RecoverOrder::Send(self.parcel.clone())));
+            }
+            assert!(self.orders.1.send(RecoverOrder::Epoch(1)));
+            assert!(self.orders.0.send(ProtectOrder::Mode(Mode::Drain)));
+            assert!(self.orders.0.send(ProtectOrder::Mode(Mode::Protect)));
+        }
+        // At times nobody looks.
+        if self.turns.is_multiple_of(75) {
+            while self.heard.receive().is_some() {}
         }
     }
 
@@ -167,7 +208,8 @@ fn a_million_packets_through_the_rooms_allocate_nothing() {
     assert_eq!(counts, Counts::default());
     let counters = path.recover.counters();
     let (recovered, delivered) = (counters.recovered.get(), counters.delivered.get());
-    assert_eq!(delivered, path.received);
+    assert_eq!(delivered + counters.control_sent.get(), path.received);
+    assert!(counters.control_heard.get() > 1000 && counters.control_unheard.get() > 1000);
     assert!(recovered > PACKETS / 100, "{recovered} of {} rebuilt", path.sent);
     let protect = path.protect.counters();
     assert!(protect.repair_flushed.get() > PACKETS / 100);
