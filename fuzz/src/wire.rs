@@ -29,10 +29,10 @@ pub fn check(bytes: &[u8]) {
         assert!((2..=rest.len()).contains(&body.len()));
     }
     // Whether or not its check is right.
-    if let Ok((Type::Hello, fields)) = control::parse(rest) {
-        if let Ok(hello) = Hello::parse(fields) {
-            assert_eq!(Hello::parse(&hello.emit()), Ok(hello), "what is parsed is emitted alike");
-        }
+    if let Ok((Type::Hello, fields)) = control::parse(rest)
+        && let Ok(hello) = Hello::parse(fields)
+    {
+        assert_eq!(Hello::parse(&hello.emit()), Ok(hello), "what is parsed is emitted alike");
     }
     let key = (mode & 1 == 1).then(|| repair_key(shim.channel, shim.epoch));
     let mut shim = shim;
