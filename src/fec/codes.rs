@@ -9,6 +9,11 @@ use super::timing::Timing;
 /// of the code, modulo 128.
 pub const SPARSE_ID: u8 = 1;
 
+/// How many sums an encoder keeps for a code at most; nearly all of its memory is these.
+pub fn sums(code: &Code) -> usize {
+    CodeSet::sums(code)
+}
+
 /// The memory of a code and its short code, with nothing in it: built by whoever may allocate,
 /// handed to [`super::Encoder::switch`], and handed back by
 /// [`super::Encoder::take_retired`] once all of its groups are out.

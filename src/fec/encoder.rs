@@ -125,7 +125,7 @@ impl CodeSet {
     /// How many sums a code needs: when repairs have just been taken, one for each bin and for each
     /// repair that is held back; until they are taken again, one more for each packet, since it may
     /// open a group; and the one that was handed out last.
-    fn sums(code: &Code) -> usize {
+    pub(super) fn sums(code: &Code) -> usize {
         let of_layer = |&l| {
             let held = LayerState::held_limit(l, code.guard(l));
             usize::from(l.interleave) + held + BATCH as usize

@@ -416,11 +416,11 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             return;
         }
         self.out.counters.repair_received.add(1);
-        let RepairHeader { members, lengths, checks, .. } = header;
+        let RepairHeader { members, lengths, checks, layer, .. } = header;
         let mut payload = mbuf.into_kept();
         payload.skip(OUTER_LEN + repair::header_len(&members));
         payload.truncate(usize::from(shim.length));
-        self.repairs.push(RepairIn { members, lengths, checks, payload });
+        self.repairs.push(RepairIn { members, lengths, checks, payload, layer });
     }
 
     /// Sends what was received, then lets the decoder have it, as soon as the port has taken that:

@@ -10,10 +10,12 @@
 //! docs/SAFETY.md has the model in plain words.
 
 pub mod burst;
+pub mod choice;
 mod chain;
 pub mod confidence;
 #[cfg(test)]
 mod encoder_tests;
+pub mod estimate;
 mod flush;
 pub mod link;
 pub mod model;
@@ -25,5 +27,7 @@ mod schedule;
 mod search;
 mod tilt;
 
+pub use choice::{Choice, Limits};
+pub use estimate::LinkEstimate;
 pub use link::{Counts, Link, Loss};
 pub use model::{Bounds, Class};
