@@ -191,6 +191,11 @@ impl<P: AsRef<[u8]>> Decoder<P> {
         self.window.forget(word);
     }
 
+    /// The lowest number of which anything is known.
+    pub fn tail(&self) -> u64 {
+        self.window.tail()
+    }
+
     /// How many packets the window holds.
     pub fn window(&self) -> u64 {
         self.window.size()

@@ -328,7 +328,8 @@ impl Encoder {
             }
         }
         if self.others_busy {
-            let busy = self.sets().enumerate().any(|(n, (set, _))| n != self.current && !set.is_idle());
+            let busy =
+                self.sets().enumerate().any(|(n, (set, _))| n != self.current && !set.is_idle());
             self.others_busy = busy;
         }
         if self.hurry.is_some() && self.sets().all(|(set, _)| set.is_idle()) {

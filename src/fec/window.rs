@@ -79,6 +79,10 @@ impl<P> Window<P> {
         self.head
     }
 
+    pub(super) fn tail(&self) -> u64 {
+        self.tail
+    }
+
     pub(super) fn place(&self, seq: u64) -> Place {
         if seq < self.tail {
             Place::Behind

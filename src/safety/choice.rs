@@ -34,6 +34,12 @@ impl Limits {
         Limits { least: 0.0, overhead, span: largest.span(), sums: sums(largest) }
     }
 
+    /// Only codes whose span fits the latency budget, so that the encoder counts the traffic as dense,
+    /// whatever it did before ([`crate::fec::Timing::latency`]).
+    pub fn dense(self, goal: &Goal) -> Limits {
+        Limits { span: self.span.min((goal.budget() / 1.25) as u64), ..self }
+    }
+
     /// Whether a code is within them.
     pub fn hold(&self, code: &Code) -> bool {
         self.hold_cost(code.overhead()) && self.hold_size(code)

@@ -10,8 +10,8 @@
 //! docs/SAFETY.md has the model in plain words.
 
 pub mod burst;
-pub mod choice;
 mod chain;
+pub mod choice;
 pub mod confidence;
 #[cfg(test)]
 mod encoder_tests;

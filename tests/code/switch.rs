@@ -192,5 +192,8 @@ fn old_groups_are_filled_to_their_end() {
         wire.clear();
     }
     let long = EncoderConfig { max_frame: MAX_FRAME - 1, ..stream.config(&codes[0]) };
-    assert!(sender.encoder.switch(Box::new(Codes::new(&long))).is_err(), "too short for our frames");
+    assert!(
+        sender.encoder.switch(Box::new(Codes::new(&long))).is_err(),
+        "too short for our frames"
+    );
 }
