@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::netsync::{Netsync, levels};
+use super::netsync::Netsync;
 use super::service::{Station, open_port, print_counters, print_port};
 use crate::config::workers::Server;
 use crate::config::{Config, NetsyncSection, Split};
@@ -133,7 +133,7 @@ impl Crew {
             let config = PublisherConfig {
                 filter: section.filter(),
                 flows: section.flows,
-                levels: levels(blueprint),
+                levels: blueprint.levels(),
                 span: blueprint.span(),
                 exit: Exit {
                     handed: handed.and_then(|handed| handed.get(n)).cloned(),

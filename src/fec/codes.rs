@@ -45,6 +45,18 @@ impl Codes {
         }
     }
 
+    /// The largest span of its codes, in packets.
+    pub fn span(&self) -> u64 {
+        let layers = self.sets.iter().flat_map(|set| &set.layers);
+        layers.map(LayerState::span).max().unwrap_or(0)
+    }
+
+    /// The span of each layer of the code for dense traffic, or of that for sparse traffic.
+    pub fn layer_spans(&self, sparse: bool) -> impl Iterator<Item = u64> {
+        let set = self.sets.get(usize::from(sparse)).or(self.sets.first());
+        set.into_iter().flat_map(|set| set.layers.iter().map(LayerState::span))
+    }
+
     /// How many bins there are in all.
     pub(super) fn bins(&self) -> usize {
         self.sets.iter().flat_map(|set| &set.layers).map(LayerState::bins).sum()

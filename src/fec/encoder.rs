@@ -380,7 +380,7 @@ impl Encoder {
 
     /// Whether [`Encoder::take_repair`] has one.
     pub fn is_due(&self) -> bool {
-        self.sets.iter().any(|set| set.ready.len() > usize::from(set.lent))
+        self.sets().any(|(set, _)| set.ready.len() > usize::from(set.lent))
     }
 
     /// The next repair that is due. To be called until there is none.

@@ -165,12 +165,19 @@ mod tests {
             sent += u64::from(reporter.due(tick * 10 * MS, &totals(tick * 1000, tick, 0)));
         }
         assert!((10..=11).contains(&sent), "{sent}");
-        let mut now = 10_000 * MS;
-        assert!(!reporter.due(now + 50 * MS, &totals(1_005_000, 1200, 0)), "not so soon");
-        assert!(reporter.due(now + 100 * MS, &totals(1_010_000, 1200, 0)), "many more bursts");
+        let mut tick = 1000;
+        while !reporter.due(tick * 10 * MS, &totals(tick * 1000, tick, 0)) {
+            tick += 1;
+        }
+        let (mut now, packets) = (tick * 10 * MS, tick * 1000);
+        let many = |more| totals(packets + more, tick + 200, 0);
+        assert!(!reporter.due(now + 50 * MS, &many(5000)), "not so soon");
+        assert!(reporter.due(now + 100 * MS, &many(10_000)), "many more bursts");
         now += 200 * MS;
-        assert!(!reporter.due(now, &totals(1_020_000, 1210, 0)));
-        assert!(reporter.due(now, &totals(1_020_000, 1210, 1)), "one is missing");
+        assert!(!reporter.due(now, &many(20_000)));
+        let mut missing = many(20_000);
+        missing.after.missing = 1;
+        assert!(reporter.due(now, &missing), "one is missing");
         let mut other = totals(0, 0, 0);
         other.epoch = 9;
         assert!(reporter.due(now, &other), "another epoch");

@@ -46,7 +46,8 @@ impl Limits {
     }
 
     pub(super) fn hold_cost(&self, overhead: f64) -> bool {
-        (self.least..=self.overhead).contains(&overhead)
+        // Sums of fractions are not exact.
+        overhead >= self.least - 1e-9 && overhead <= self.overhead + 1e-9
     }
 
     pub(super) fn hold_size(&self, code: &Code) -> bool {

@@ -38,8 +38,8 @@ const GROUPS: [u16; 26] = [
 const BASES: [u16; 16] = [1, 2, 5, 11, 19, 31, 47, 67, 97, 149, 211, 307, 449, 701, 1009, 1511];
 /// Group sizes of a fast layer of interleave 1; the second is tried if there are too few codes.
 const FAST: [u16; 2] = [32, 8];
-/// The most layers.
-const LAYERS: usize = 6;
+/// The most layers of a code that is found.
+pub const LAYERS: usize = 6;
 
 /// What a search came to.
 #[derive(Clone, Debug)]
