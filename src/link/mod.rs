@@ -16,6 +16,7 @@ pub mod measure;
 pub mod replay;
 pub mod report;
 pub mod supervisor;
+pub mod whatif;
 
 pub use heard::{Heard, What};
 pub use supervisor::{Supervisor, SupervisorConfig};
