@@ -2,8 +2,10 @@
 //!
 //! * `adapt draw FILE.tsv FILE.svg`: one course, as figures and as a picture (`make plots`);
 //! * `adapt seeds FROM TO`: what comes of further seeds, with every change and its reason;
-//! * `adapt time`: how long the planner takes.
+//! * `adapt time`: how long the planner takes;
+//! * `adapt cost`: what the measurement takes of a packet's time.
 
+mod cost;
 mod plot;
 
 use std::error::Error;
@@ -20,7 +22,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["draw", tsv, svg] => draw(tsv, svg),
         ["seeds", from, to] => seeds(from.parse()?, to.parse()?),
         ["time"] => time(),
-        _ => Err("expected: draw FILE.tsv FILE.svg | seeds FROM TO | time".into()),
+        ["cost"] => {
+            cost::print();
+            Ok(())
+        }
+        _ => Err("expected: draw FILE.tsv FILE.svg | seeds FROM TO | time | cost".into()),
     }
 }
 

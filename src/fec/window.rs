@@ -172,13 +172,13 @@ impl<P> Window<P> {
     /// One bit for each of the 64 packets from number `64 * word` on: which were delivered, and which
     /// of those were rebuilt. They are within the window.
     pub(super) fn fates(&self, word: u64) -> (u64, u64) {
-        let index = (word & self.mask / 64) as usize;
+        let index = (word & (self.mask / 64)) as usize;
         (self.seen[index], self.rebuilt[index])
     }
 
     /// Nobody will ask any more which of these 64 packets were rebuilt.
     pub(super) fn forget(&mut self, word: u64) {
-        self.rebuilt[(word & self.mask / 64) as usize] = 0;
+        self.rebuilt[(word & (self.mask / 64)) as usize] = 0;
     }
 
     /// Keeps a packet that lies within. Returns the first link of the repairs that wait for it,

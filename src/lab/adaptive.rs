@@ -174,7 +174,9 @@ pub fn run(trial: &Trial) -> Course {
             if !trial.adapts {
                 continue;
             }
-            while let Some((_, report)) = reports.pop_front_if(|(at, _)| *at <= now) {
+            while reports.front().is_some_and(|(at, _)| *at <= now)
+                && let Some((_, report)) = reports.pop_front()
+            {
                 adapter.observe(now, &report);
             }
             if answer.is_none() && next.is_none() {
