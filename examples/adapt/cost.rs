@@ -8,8 +8,9 @@ use maelstrom::fec::xor::Engine;
 use maelstrom::fec::{Decoder, DecoderConfig};
 use maelstrom::link::measure::Measure;
 
-const PACKETS: u64 = 4_000_000;
-const ROUNDS: usize = 15;
+/// Short rounds: some are not disturbed by what else the machine does.
+const PACKETS: u64 = 200_000;
+const ROUNDS: usize = 200;
 
 /// Nanoseconds a packet, of which one in `lost` does not come.
 fn run(measured: bool, lost: u64) -> f64 {
@@ -36,7 +37,7 @@ fn run(measured: bool, lost: u64) -> f64 {
     time
 }
 
-/// Prints medians, and the middle half of the rounds, with and without in turn.
+/// Prints the fastest of the rounds, and the middle half of them, with and without in turn.
 pub fn print() {
     for (what, lost) in [("no loss", u64::MAX), ("1 % lost", 100), ("5 % lost", 20)] {
         let mut times = [Vec::new(), Vec::new()];
@@ -47,7 +48,10 @@ pub fn print() {
         for (name, times) in ["without", "with"].iter().zip(&mut times) {
             times.sort_by(f64::total_cmp);
             let [low, median, high] = [1, 2, 3].map(|quarter| times[quarter * ROUNDS / 4]);
-            println!("{what}, {name}: {median:.2} ns/packet ({low:.2} to {high:.2})");
+            let least = times[0];
+            println!(
+                "{what}, {name}: {least:.2} ns/packet at least, {median:.2} ({low:.2} to {high:.2})"
+            );
         }
     }
 }
