@@ -15,7 +15,8 @@ help:
 	@echo "make demo   play a real capture through a pair of gateways and a lossy WAN (a minute or two)"
 	@echo "make bench  measure what one core of this machine does; rewrites perf/RESULTS.md (five minutes)"
 	@echo "make test   formatting, lints, all tests, and the demo's assertions (about ten minutes)"
-	@echo "make plots  draw what redundancy buys, overhead against residual: docs/frontier.svg (two minutes)"
+	@echo "make plots  draw what redundancy buys, overhead against residual: docs/frontier.svg,"
+	@echo "            and how the code follows a link: docs/adapt.svg (three minutes)"
 	@echo "make install-netsync  the C library of storage processes, below PREFIX=/usr/local (no DPDK needed)"
 	@echo "make fuzz   every parser and the code against inputs without end: SECONDS=600 for each target,"
 	@echo "            TARGETS='stream hostile' for some of them"
@@ -35,6 +36,7 @@ bench:
 
 plots:
 	$(CARGO) run --release --no-default-features --example frontier docs/frontier.svg
+	$(CARGO) run --release --no-default-features --example adapt draw docs/adapt.tsv docs/adapt.svg
 
 test: lint unit demo
 

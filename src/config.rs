@@ -2,6 +2,7 @@
 //!
 //! config/gateway-west.toml is a complete one that explains each key.
 
+mod auto;
 mod bridge;
 pub mod changes;
 pub mod keys;
@@ -25,6 +26,7 @@ use crate::units::show_rate;
 use crate::wire::outer::OUTER_LEN;
 use crate::wire::shim::Integrity;
 
+pub use auto::AutoSection;
 pub use link::{ControlSection, LinkSection};
 pub use netsync::{GroupName, NetsyncSection, TrackSection};
 pub use values::{Mac, Sparse};
@@ -221,6 +223,9 @@ pub struct CodeSection {
     /// What confirms packets.
     #[serde(default)]
     pub integrity: Integrity,
+    /// How the code follows the link; none is not at all.
+    #[serde(default)]
+    pub auto: Option<AutoSection>,
 }
 
 /// The rates that a WAN may have. Slower ones are no link for a gateway; each of 16 channels has its part.
@@ -343,7 +348,10 @@ impl Config {
         if let Some(window) = code.window.filter(|window| !(64..=1 << 22).contains(window)) {
             return bad("code.window", format!("got {window}, expected 64 to {}", 1 << 22));
         }
-        Ok(())
+        match code.auto.as_ref().map(|auto| auto.validate(code)) {
+            Some(Err((key, problem))) => bad(key, problem),
+            _ => Ok(()),
+        }
     }
 
     fn validate_workers(&self, path: &Path) -> Result<Split, ConfigError> {
@@ -397,6 +405,7 @@ impl Config {
             sparse: code.sparse.resolve(&code.layers),
             timing,
             code: code.layers.clone(),
+            largest: code.auto.as_ref().map(|auto| auto.largest.clone()),
             window: code.window,
             hugepages: self.gateway.hugepages,
             limit: self.wan.limit(),

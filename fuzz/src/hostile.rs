@@ -170,7 +170,7 @@ impl Far {
             _ => {}
         }
         let payload = self.held(payload);
-        self.repairs.push(RepairIn { members, lengths, checks, payload });
+        self.repairs.push(RepairIn { members, lengths, checks, payload, layer: 0 });
     }
 
     /// More repairs than can wait, of the packets before the head.
@@ -181,7 +181,7 @@ impl Far {
             let Ok(members) = Members::single(base + n % 8, stride, count) else { return };
             let (lengths, checks, payload) = self.sum(&members, self.epoch);
             let payload = self.held(payload);
-            self.repairs.push(RepairIn { members, lengths, checks, payload });
+            self.repairs.push(RepairIn { members, lengths, checks, payload, layer: 0 });
         }
     }
 
@@ -262,7 +262,7 @@ impl Far {
             let members = Members::single(start, 1, 4).expect("a group");
             let (lengths, checks, payload) = self.sum(&members, self.epoch);
             let payload = self.held(payload);
-            self.repairs.push(RepairIn { members, lengths, checks, payload });
+            self.repairs.push(RepairIn { members, lengths, checks, payload, layer: 0 });
             self.settle(&mut Input(&[]));
             assert!((start..start + 4).all(|seq| self.delivered.contains(&seq)));
         }

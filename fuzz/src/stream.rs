@@ -135,6 +135,7 @@ fn shifted(packet: &Packet, offset: u64) -> Packet {
                 lengths: content.lengths,
                 checks: content.members.iter().fold(0, |sum, seq| sum ^ check(seq)),
                 payload: content.payload.clone(),
+                layer: content.layer,
             };
             assert!(content.payload.len() <= MAX_FRAME);
             Packet::Repair(Repair { layer: *layer, code_id: *code_id, flushed: *flushed, content })

@@ -84,6 +84,7 @@ fn wire(code: &Code, frames: &[Vec<u8>], loss: f64) -> Vec<Packet> {
                 lengths: repair.lengths,
                 checks: repair.checks,
                 payload: repair.bytes.to_vec(),
+                layer: repair.layer,
             })));
         }
     }
@@ -116,6 +117,7 @@ fn play<'a>(
                     lengths: repair.lengths,
                     checks: repair.checks,
                     payload: &repair.payload[..],
+                    layer: repair.layer,
                 };
                 decoder.repair(repair, |packet| {
                     rebuilt += 1;

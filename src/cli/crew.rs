@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::bridged::Bridged;
 use super::ledger::Rooms;
-use super::netsync::{Netsync, levels};
+use super::netsync::Netsync;
 use super::service::{Station, open_port, print_counters, print_port};
 use crate::config::workers::Server;
 use crate::config::{Config, NetsyncSection, Split};
@@ -158,7 +158,7 @@ impl Crew {
             let config = PublisherConfig {
                 filter: section.filter(),
                 flows: section.flows,
-                levels: levels(blueprint),
+                levels: blueprint.levels(),
                 span: blueprint.span(),
                 exit: Exit {
                     handed: handed.and_then(|handed| handed.get(n)).cloned(),

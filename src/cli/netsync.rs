@@ -132,7 +132,7 @@ impl Netsync {
 }
 
 /// How many levels readers may ask for: one for each layer, as far as there are words for them.
-pub(super) fn levels(blueprint: &Blueprint) -> usize {
+fn levels(blueprint: &Blueprint) -> usize {
     blueprint.code.layers().len()
 }
 

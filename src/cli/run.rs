@@ -36,6 +36,9 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let blueprint = config.blueprint(&split);
     let service = Service::prepare()?;
     blueprint.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+    if config.code.auto.is_some() {
+        log::warn!("code.auto: no reports of the peer come in yet: the code stays as it is");
+    }
     let eal_config = EalConfig {
         hugepages: config.gateway.hugepages,
         memory_mib: (mib(blueprint.memory().mbufs) + EAL_MEMORY) as u32,

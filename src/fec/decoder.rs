@@ -112,6 +112,8 @@ pub struct Rebuilt<'a> {
     pub seq: u64,
     /// Its frame.
     pub frame: &'a [u8],
+    /// The layer of the repair that did it.
+    pub layer: u8,
 }
 
 /// A repair packet as it came in; `P` holds on to its bytes.
@@ -125,6 +127,8 @@ pub struct RepairIn<P> {
     pub checks: u64,
     /// XOR of the members' bytes.
     pub payload: P,
+    /// The number of its layer, which nothing depends on.
+    pub layer: u8,
 }
 
 /// Says whether a rebuilt frame is what was sent.
@@ -157,7 +161,12 @@ pub struct Decoder<P, C = Option<CheckKey>> {
     confirm: C,
     engine: Engine,
     refused: u64,
+    displaced: Displaced,
 }
+
+/// How many source packets came behind others that were sent later: for each power of two how many
+/// times that many, up to twice as many, had overtaken one.
+pub type Displaced = [u32; 16];
 
 impl<P: AsRef<[u8]>> Decoder<P> {
     /// All memory is allocated here.
@@ -184,7 +193,34 @@ impl<P: AsRef<[u8]>, C: Confirm> Decoder<P, C> {
             confirm,
             engine: config.engine,
             refused: 0,
+            displaced: Displaced::default(),
         }
+    }
+
+    /// How far source packets came out of order, since the beginning; modulo 2^32.
+    pub fn displaced(&self) -> &Displaced {
+        &self.displaced
+    }
+
+    /// One bit for each of the 64 packets from number `64 * word` on: which were delivered, and which
+    /// of those were rebuilt. They are less than half a window behind the head.
+    pub fn fates(&self, word: u64) -> (u64, u64) {
+        self.window.fates(word)
+    }
+
+    /// To be called once for each word, in order, when nobody will ask for it any more.
+    pub fn forget(&mut self, word: u64) {
+        self.window.forget(word);
+    }
+
+    /// The lowest number of which anything is known.
+    pub fn tail(&self) -> u64 {
+        self.window.tail()
+    }
+
+    /// How many packets the window holds.
+    pub fn window(&self) -> u64 {
+        self.window.size()
     }
 
     /// How many repairs that waited made way for newer ones, or found no room to wait.
@@ -231,7 +267,10 @@ impl<P: AsRef<[u8]>, C: Confirm> Decoder<P, C> {
         match self.window.place(seq) {
             Place::Behind => return Admission::TooOld,
             Place::Within if self.window.seen(seq) => return Admission::Duplicate,
-            Place::Within => {}
+            Place::Within => {
+                let overtaken = (self.window.head() - seq).ilog2().min(15) as usize;
+                self.displaced[overtaken] = self.displaced[overtaken].wrapping_add(1);
+            }
             Place::Ahead if self.is_jump(seq) => return Admission::Jump,
             Place::Ahead => self.advance(seq + 1),
         }
@@ -321,9 +360,9 @@ impl<P: AsRef<[u8]>, C: Confirm> Decoder<P, C> {
         match self.missing[..] {
             [] => RepairFate::Redundant,
             [seq] => {
-                let RepairIn { members, lengths, checks, payload } = &repair;
+                let RepairIn { members, lengths, checks, payload, layer } = &repair;
                 let sum = self.sum(seq, members, *lengths, *checks, payload.as_ref());
-                let fate = self.accept(seq, sum, &mut deliver);
+                let fate = self.accept(seq, *layer, sum, &mut deliver);
                 self.peel(&mut deliver);
                 fate
             }
@@ -378,13 +417,13 @@ impl<P: AsRef<[u8]>, C: Confirm> Decoder<P, C> {
     fn peel(&mut self, deliver: &mut impl FnMut(Rebuilt<'_>) -> Option<P>) {
         while let Some(ticket) = self.ripe.pop() {
             let Some((repair, seq)) = self.pending.take_ripe(ticket) else { continue };
-            let RepairIn { members, lengths, checks, payload } = &repair;
+            let RepairIn { members, lengths, checks, payload, layer } = &repair;
             // Or it is here already: admitted in this burst, and about to be kept.
             if self.window.place(members.first()) == Place::Behind || self.window.seen(seq) {
                 continue;
             }
             let sum = self.sum(seq, members, *lengths, *checks, payload.as_ref());
-            self.accept(seq, sum, deliver);
+            self.accept(seq, *layer, sum, deliver);
         }
     }
 
@@ -434,6 +473,7 @@ impl<P: AsRef<[u8]>, C: Confirm> Decoder<P, C> {
     fn accept(
         &mut self,
         seq: u64,
+        layer: u8,
         sum: Option<(usize, u64)>,
         deliver: &mut impl FnMut(Rebuilt<'_>) -> Option<P>,
     ) -> RepairFate {
@@ -443,9 +483,9 @@ impl<P: AsRef<[u8]>, C: Confirm> Decoder<P, C> {
             self.refused += 1;
             return RepairFate::Refused;
         };
-        match deliver(Rebuilt { seq, frame: &self.scratch[..length] }) {
+        match deliver(Rebuilt { seq, frame: &self.scratch[..length], layer }) {
             Some(packet) => {
-                self.window.mark(seq);
+                self.window.mark_rebuilt(seq);
                 let waiting = self.window.keep(seq, check, packet);
                 self.arrived(seq, waiting);
                 RepairFate::Used

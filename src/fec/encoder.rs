@@ -8,6 +8,7 @@
 
 use super::accumulator::{Accumulators, Places};
 use super::code::{Code, MAX_LAYERS};
+use super::codes::Codes;
 use super::group::Members;
 use super::layer::{Batch, LayerState, ReadyQueue};
 use super::seq;
@@ -51,7 +52,8 @@ pub struct Repair<'a> {
     pub members: &'a Members,
     /// Number of its layer in the code, from 0.
     pub layer: u8,
-    /// Which code of this channel it belongs to.
+    /// Which code of this channel it belongs to: [`super::SPARSE_ID`] for sparse traffic, and above
+    /// that bit how often the code was changed.
     pub code_id: u8,
     /// It left before its time, as its group or its guard was cut short by an idle time, an age or
     /// a final flush: no burst guarantee.
@@ -68,13 +70,16 @@ pub struct Repair<'a> {
 pub struct Encoder {
     next: u64,
     last_push: u64,
-    /// The code for dense traffic, then that for sparse traffic.
-    sets: Vec<CodeSet>,
-    /// The set in which new groups are opened.
+    /// The code in force, for dense and for sparse traffic.
+    codes: Box<Codes>,
+    /// The one before it, until its last repair was taken.
+    retiring: Option<Box<Codes>>,
+    /// How often the code was changed, modulo 128.
+    generation: u8,
+    /// The set of the code in force in which new groups are opened.
     current: usize,
     /// Whether groups may still be open in another one.
     others_busy: bool,
-    timing: Timing,
     /// A shorter idle time, until everything is closed.
     hurry: Option<u64>,
     rate: RateMeter,
@@ -86,10 +91,10 @@ pub struct Encoder {
 
 /// One code at work. When another takes over, its open groups are filled to their end and no new
 /// ones are opened, so that no packet is without its repairs.
-struct CodeSet {
-    id: u8,
+pub(super) struct CodeSet {
+    pub(super) id: u8,
     span: u64,
-    layers: Vec<LayerState>,
+    pub(super) layers: Vec<LayerState>,
     sums: Accumulators,
     ready: ReadyQueue,
     /// Where the bytes of the batch at hand go, for each layer.
@@ -101,12 +106,12 @@ struct CodeSet {
 }
 
 impl CodeSet {
-    fn new(code: &Code, id: u8, max_frame: usize, engine: Engine) -> CodeSet {
+    pub(super) fn new(code: &Code, max_frame: usize, engine: Engine) -> CodeSet {
         let layers = (0..).zip(code.layers());
         let sums = CodeSet::sums(code);
         let bins = code.layers().iter().map(|layer| usize::from(layer.interleave)).sum();
         CodeSet {
-            id,
+            id: 0,
             span: code.span(),
             layers: layers.map(|(n, &l)| LayerState::new(l, n, code.guard(l))).collect(),
             sums: Accumulators::new(sums, max_frame, engine),
@@ -120,7 +125,7 @@ impl CodeSet {
     /// How many sums a code needs: when repairs have just been taken, one for each bin and for each
     /// repair that is held back; until they are taken again, one more for each packet, since it may
     /// open a group; and the one that was handed out last.
-    fn sums(code: &Code) -> usize {
+    pub(super) fn sums(code: &Code) -> usize {
         let of_layer = |&l| {
             let held = LayerState::held_limit(l, code.guard(l));
             usize::from(l.interleave) + held + BATCH as usize
@@ -128,7 +133,7 @@ impl CodeSet {
         1 + code.layers().iter().map(of_layer).sum::<usize>()
     }
 
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.layers.iter().all(LayerState::is_idle)
     }
 
@@ -147,7 +152,7 @@ impl CodeSet {
 
     /// Gives back what was handed out; says whether there is a repair to take.
     #[inline]
-    fn is_due(&mut self) -> bool {
+    pub(super) fn is_due(&mut self) -> bool {
         if std::mem::take(&mut self.lent)
             && let Some(sum) = self.ready.pop()
         {
@@ -176,22 +181,18 @@ impl CodeSet {
 impl Encoder {
     /// An encoder at sequence number 0. All memory is allocated here.
     pub fn new(config: &EncoderConfig) -> Encoder {
-        let codes = [Some(&config.code), config.sparse.as_ref()];
-        let sets = (0..)
-            .zip(codes.into_iter().flatten())
-            .map(|(id, code)| CodeSet::new(code, id, config.max_frame, config.engine))
-            .collect::<Vec<_>>();
-        let bins = sets.iter().flat_map(|set| &set.layers).map(LayerState::bins).sum();
+        let codes = Box::new(Codes::new(config));
         let mut encoder = Encoder {
             next: 0,
             last_push: 0,
-            sets,
+            budget: Budget::new(config.timing.flush_cap, codes.bins()),
+            codes,
+            retiring: None,
+            generation: 0,
             current: 0,
             others_busy: false,
-            timing: config.timing.clone(),
             hurry: None,
             rate: RateMeter::default(),
-            budget: Budget::new(config.timing.flush_cap, bins),
             max_frame: config.max_frame,
             repair_room: config.repair_room,
             shed: 0,
@@ -214,6 +215,49 @@ impl Encoder {
     /// Whether the short code is in use.
     pub fn is_sparse(&self) -> bool {
         self.current != 0
+    }
+
+    /// Changes the code between two packets: from now on groups are opened in `codes`, and those of
+    /// the code so far are filled to their end, or closed by age or a pause, as ever, so that every
+    /// packet has the repairs of the code that was in force when it was pushed. Allocates nothing.
+    ///
+    /// # Errors
+    /// Gives `codes` back, and changes nothing, while repairs of an earlier change are still to come
+    /// ([`Encoder::take_retired`]), or if they were made for shorter frames.
+    pub fn switch(&mut self, mut codes: Box<Codes>) -> Result<(), Box<Codes>> {
+        if self.retiring.is_some() || codes.max_frame < self.max_frame {
+            return Err(codes);
+        }
+        self.generation = (self.generation + 1) % 128;
+        codes.number(self.generation);
+        self.current = self.current.min(codes.sets.len() - 1);
+        let old = std::mem::replace(&mut self.codes, codes);
+        let bins = old.bins() + self.codes.bins();
+        self.budget.change(self.codes.timing.flush_cap, bins);
+        self.retiring = Some(old);
+        self.choose_ages();
+        self.begin(self.current);
+        self.choose_code();
+        Ok(())
+    }
+
+    /// The code before the last change, once its last repair was taken: for whoever made it to drop,
+    /// or to use again.
+    pub fn take_retired(&mut self) -> Option<Box<Codes>> {
+        let out = self.retiring.as_mut().is_some_and(|codes| codes.is_out());
+        self.retiring.take_if(|_| out)
+    }
+
+    /// Whether repairs of the code before the last change are still to come, or
+    /// [`Encoder::take_retired`] was not called since.
+    pub fn is_changing(&self) -> bool {
+        self.retiring.is_some()
+    }
+
+    /// All sets, those of the code in force first.
+    fn sets(&self) -> impl Iterator<Item = (&CodeSet, &Timing)> {
+        let all = [Some(&self.codes), self.retiring.as_ref()].into_iter().flatten();
+        all.flat_map(|codes| codes.sets.iter().map(|set| (set, &codes.timing)))
     }
 
     /// Adds a frame that has just been sent, and returns its number; `check` is what its source
@@ -244,10 +288,13 @@ impl Encoder {
         self.next += count as u64;
         self.last_push = now;
         self.budget.earn(count);
-        self.shed += self.sets[self.current].enter(batch, true);
+        self.shed += self.codes.sets[self.current].enter(batch, true);
         if self.others_busy {
-            for (n, set) in self.sets.iter_mut().enumerate() {
-                if n != self.current && !set.is_idle() {
+            let Encoder { codes, retiring, current, .. } = self;
+            let retiring = retiring.iter_mut().flat_map(|codes| &mut codes.sets);
+            let others = codes.sets.iter_mut().enumerate().filter(|(n, _)| n != current);
+            for set in others.map(|(_, set)| set).chain(retiring) {
+                if !set.is_idle() {
                     self.shed += set.enter(batch, false);
                 }
             }
@@ -259,27 +306,33 @@ impl Encoder {
     /// paused. How often it is called, beyond [`Encoder::next_deadline`], makes no difference.
     pub fn poll(&mut self, now: u64) {
         let quiet = now.saturating_sub(self.last_push);
-        let (timing, hurry) = (&self.timing, self.hurry);
-        for set in self.sets.iter_mut().filter(|set| !set.is_idle()) {
-            for (n, layer) in set.layers.iter_mut().enumerate() {
-                if quiet >= idle(timing, hurry, 0) {
-                    layer.release_held(None, &mut set.ready);
-                }
-                let budget = self.budget.available();
-                if layer.is_open() && budget > 0 && quiet >= idle(timing, hurry, n) {
-                    let room = self.repair_room;
-                    self.budget.spend(layer.flush(budget, room, &mut set.sums, &mut set.ready));
-                }
-                let budget = self.budget.available();
-                let age = layer.age;
-                if !layer.is_idle() && budget > 0 && layer.oldest().saturating_add(age) <= now {
-                    self.budget.spend(layer.close_aged(now - age, budget, &mut set.ready));
+        let Encoder { codes, retiring, budget, hurry, repair_room, .. } = self;
+        for codes in [Some(codes), retiring.as_mut()].into_iter().flatten() {
+            let Codes { sets, timing, .. } = &mut **codes;
+            for set in sets.iter_mut().filter(|set| !set.is_idle()) {
+                for (n, layer) in set.layers.iter_mut().enumerate() {
+                    if quiet >= idle(timing, *hurry, 0) {
+                        layer.release_held(None, &mut set.ready);
+                    }
+                    let tokens = budget.available();
+                    if layer.is_open() && tokens > 0 && quiet >= idle(timing, *hurry, n) {
+                        let room = *repair_room;
+                        budget.spend(layer.flush(tokens, room, &mut set.sums, &mut set.ready));
+                    }
+                    let tokens = budget.available();
+                    let age = layer.age;
+                    if !layer.is_idle() && tokens > 0 && layer.oldest().saturating_add(age) <= now {
+                        budget.spend(layer.close_aged(now - age, tokens, &mut set.ready));
+                    }
                 }
             }
         }
-        let others = self.sets.iter().enumerate().filter(|&(n, _)| n != self.current);
-        self.others_busy = self.others_busy && others.into_iter().any(|(_, set)| !set.is_idle());
-        if hurry.is_some() && self.sets.iter().all(CodeSet::is_idle) {
+        if self.others_busy {
+            let busy =
+                self.sets().enumerate().any(|(n, (set, _))| n != self.current && !set.is_idle());
+            self.others_busy = busy;
+        }
+        if self.hurry.is_some() && self.sets().all(|(set, _)| set.is_idle()) {
             self.hurry = None;
         }
     }
@@ -290,13 +343,13 @@ impl Encoder {
         let funded = self.budget.available() > 0;
         let mut next = None;
         let mut at = |time: u64| next = Some(next.map_or(time, |next: u64| next.min(time)));
-        for set in &self.sets {
+        for (set, timing) in self.sets() {
             for (n, layer) in set.layers.iter().enumerate() {
                 if layer.is_holding() {
-                    at(self.last_push.saturating_add(idle(&self.timing, self.hurry, 0)));
+                    at(self.last_push.saturating_add(idle(timing, self.hurry, 0)));
                 }
                 if layer.is_open() && funded {
-                    at(self.last_push.saturating_add(idle(&self.timing, self.hurry, n)));
+                    at(self.last_push.saturating_add(idle(timing, self.hurry, n)));
                 }
                 if !layer.is_idle() && funded {
                     at(layer.oldest().saturating_add(layer.age));
@@ -315,38 +368,46 @@ impl Encoder {
 
     /// Closes everything, whatever it costs: this channel is about to end.
     pub fn flush(&mut self) {
-        for set in &mut self.sets {
+        let room = self.repair_room;
+        let all = [Some(&mut self.codes), self.retiring.as_mut()].into_iter().flatten();
+        for set in all.flat_map(|codes| &mut codes.sets) {
             for layer in &mut set.layers {
                 layer.release_held(None, &mut set.ready);
-                layer.flush(usize::MAX, self.repair_room, &mut set.sums, &mut set.ready);
+                layer.flush(usize::MAX, room, &mut set.sums, &mut set.ready);
             }
         }
     }
 
     /// Whether [`Encoder::take_repair`] has one.
     pub fn is_due(&self) -> bool {
-        self.sets.iter().any(|set| set.ready.len() > usize::from(set.lent))
+        self.sets().any(|(set, _)| set.ready.len() > usize::from(set.lent))
     }
 
     /// The next repair that is due. To be called until there is none.
     #[inline]
     pub fn take_repair(&mut self) -> Option<Repair<'_>> {
-        let set = self.sets.iter_mut().position(CodeSet::is_due)?;
-        self.sets[set].take()
+        let retiring = self.retiring.iter_mut().flat_map(|codes| &mut codes.sets);
+        let mut sets = self.codes.sets.iter_mut().chain(retiring);
+        sets.find_map(|set| set.is_due().then_some(set))?.take()
     }
 
     /// Ages depend on the rate.
     fn choose_ages(&mut self) {
-        for layer in self.sets.iter_mut().flat_map(|set| set.layers.iter_mut().enumerate()) {
-            layer.1.age = age(&self.timing, &self.rate, layer.1, layer.0);
+        for codes in [Some(&mut self.codes), self.retiring.as_mut()].into_iter().flatten() {
+            let Codes { sets, timing, .. } = &mut **codes;
+            for (n, layer) in sets.iter_mut().flat_map(|set| set.layers.iter_mut().enumerate()) {
+                layer.age = age(timing, &self.rate, layer, n);
+            }
         }
     }
 
     fn choose_code(&mut self) {
-        let Some(rate) = self.rate.per_second().filter(|_| self.sets.len() > 1) else { return };
+        let Some(rate) = self.rate.per_second().filter(|_| self.codes.sets.len() > 1) else {
+            return;
+        };
         // The rate at which the code for dense traffic just meets the latency budget; a quarter of
         // it on either side keeps a steady rate from changing codes to and fro.
-        let needed = self.sets[0].span as f64 * 1e9 / self.timing.latency as f64;
+        let needed = self.codes.sets[0].span as f64 * 1e9 / self.codes.timing.latency as f64;
         let wanted = match self.current {
             0 => usize::from(rate < needed * 0.8),
             _ => usize::from(rate < needed * 1.25),
@@ -360,7 +421,7 @@ impl Encoder {
     fn begin(&mut self, set: usize) {
         self.current = set;
         self.others_busy = true;
-        let set = &mut self.sets[set];
+        let set = &mut self.codes.sets[set];
         if set.is_idle() {
             set.layers.iter_mut().for_each(|layer| layer.begin(self.next));
         }

@@ -12,6 +12,7 @@
 
 pub mod check;
 pub mod code;
+pub mod codes;
 pub mod decoder;
 pub mod encoder;
 pub mod group;
@@ -27,6 +28,7 @@ mod window;
 
 pub use check::CheckKey;
 pub use code::{Code, CodeError, Layer};
+pub use codes::{Codes, SPARSE_ID};
 pub use decoder::{Decoder, DecoderConfig, Rebuilt};
 pub use encoder::{Encoder, EncoderConfig, Repair};
 pub use group::{Members, Run};

@@ -98,6 +98,12 @@ impl Budget {
         Budget { tokens: 0, per_packet: (cap * 1000.0) as i64, depth: depth as i64 * 1000 }
     }
 
+    /// Another cap and depth; what there is stays, as far as it fits.
+    pub(super) fn change(&mut self, cap: f64, depth: usize) {
+        let Budget { per_packet, depth, .. } = Budget::new(cap, depth);
+        *self = Budget { tokens: self.tokens.min(depth), per_packet, depth };
+    }
+
     #[inline]
     pub(super) fn earn(&mut self, packets: usize) {
         self.tokens = (self.tokens + self.per_packet * packets as i64).min(self.depth);

@@ -30,6 +30,9 @@ pub(super) struct Window<P> {
     copies: Box<[[u8; SHORT]]>,
     /// One bit a slot: the packet has been delivered. Ahead of `Slot::held` within a burst.
     seen: Box<[u64]>,
+    /// The same for those that were rebuilt rather than received. Cleared by [`Window::forget`], not
+    /// when the window moves on.
+    rebuilt: Box<[u64]>,
     mask: u64,
     head: u64,
     tail: u64,
@@ -52,6 +55,7 @@ impl<P> Window<P> {
             slots: (0..size).map(empty).collect(),
             copies: vec![[0; SHORT]; size].into(),
             seen: vec![0; size / 64].into(),
+            rebuilt: vec![0; size / 64].into(),
             mask: size as u64 - 1,
             head: 0,
             tail: 0,
@@ -64,7 +68,7 @@ impl<P> Window<P> {
 
     pub(super) fn memory_bytes(size: usize) -> usize {
         let size = Window::<P>::rounded(size);
-        size * (size_of::<Slot<P>>() + SHORT) + size / 8
+        size * (size_of::<Slot<P>>() + SHORT) + 2 * size / 8
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -73,6 +77,10 @@ impl<P> Window<P> {
 
     pub(super) fn head(&self) -> u64 {
         self.head
+    }
+
+    pub(super) fn tail(&self) -> u64 {
+        self.tail
     }
 
     pub(super) fn place(&self, seq: u64) -> Place {
@@ -93,6 +101,7 @@ impl<P> Window<P> {
             slot.waiting = NO_LINK;
         }
         self.seen.fill(0);
+        self.rebuilt.fill(0);
         self.head = head;
         self.tail = tail.max(head.saturating_sub(self.size()));
     }
@@ -149,6 +158,27 @@ impl<P> Window<P> {
     pub(super) fn mark(&mut self, seq: u64) {
         let index = (seq & self.mask) as usize;
         self.seen[index / 64] |= 1 << (index % 64);
+    }
+
+    /// As [`Window::mark`], of a packet that was rebuilt. Which those are is known for half a window.
+    pub(super) fn mark_rebuilt(&mut self, seq: u64) {
+        self.mark(seq);
+        if self.head - seq <= self.size() / 2 {
+            let index = (seq & self.mask) as usize;
+            self.rebuilt[index / 64] |= 1 << (index % 64);
+        }
+    }
+
+    /// One bit for each of the 64 packets from number `64 * word` on: which were delivered, and which
+    /// of those were rebuilt. They are within the window.
+    pub(super) fn fates(&self, word: u64) -> (u64, u64) {
+        let index = (word & (self.mask / 64)) as usize;
+        (self.seen[index], self.rebuilt[index])
+    }
+
+    /// Nobody will ask any more which of these 64 packets were rebuilt.
+    pub(super) fn forget(&mut self, word: u64) {
+        self.rebuilt[(word & (self.mask / 64)) as usize] = 0;
     }
 
     /// Keeps a packet that lies within. Returns the first link of the repairs that wait for it,

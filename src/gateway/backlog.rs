@@ -9,11 +9,13 @@
 
 use std::collections::VecDeque;
 
+use arrayvec::ArrayVec;
+
 use super::shaper::{LEAST_FOOTPRINT, footprint};
 use crate::dpdk::Mbuf;
 use crate::fec::code::MAX_LAYERS;
 use crate::fec::group::Members;
-use crate::fec::{Code, EncoderConfig, Repair};
+use crate::fec::{Code, Codes, EncoderConfig, Repair, SPARSE_ID};
 
 /// A repair packet, and what storage processes are told of it when it goes.
 pub(super) struct Waiting {
@@ -52,12 +54,16 @@ pub(super) struct Backlog {
     shed: [u64; MAX_LAYERS],
 }
 
-/// The place of each layer of a code when they are in order of their spans.
 fn ranks(code: &Code) -> [u8; MAX_LAYERS] {
-    let mut order: Vec<usize> = (0..code.layers().len()).collect();
-    order.sort_by_key(|&n| code.layer_span(code.layers()[n]));
+    in_order(code.layers().iter().map(|&layer| code.layer_span(layer)))
+}
+
+/// The place of each layer of a code when they are in order of their spans.
+fn in_order(spans: impl Iterator<Item = u64>) -> [u8; MAX_LAYERS] {
+    let mut order: ArrayVec<(u64, usize), MAX_LAYERS> = spans.zip(0..MAX_LAYERS).collect();
+    order.sort_unstable();
     let mut ranks = std::array::from_fn(|layer| layer as u8);
-    (0..).zip(order).for_each(|(rank, layer)| ranks[layer] = rank);
+    (0..).zip(order).for_each(|(rank, (_, layer))| ranks[layer] = rank);
     ranks
 }
 
@@ -79,6 +85,13 @@ impl Backlog {
         }
     }
 
+    /// The code changes: its repairs are shed by their own order and age. Layers beyond those that there
+    /// are queues for share the last.
+    pub(super) fn change(&mut self, codes: &Codes) {
+        self.ranks = [false, true].map(|sparse| in_order(codes.layer_spans(sparse)));
+        self.age = self.age.max(2 * codes.span());
+    }
+
     /// What one for up to `size` bytes takes, beside the packets.
     pub(super) fn memory_bytes(size: usize, layers: usize) -> usize {
         size / LEAST_FOOTPRINT * size_of::<Waiting>() * layers
@@ -91,7 +104,7 @@ impl Backlog {
 
     /// Takes a repair in. Where there is no room, the oldest of the longest layer goes, be it this one.
     pub(super) fn push(&mut self, waiting: Waiting) {
-        let code = usize::from(waiting.code_id.min(1));
+        let code = usize::from(waiting.code_id & SPARSE_ID);
         let rank = self.ranks[code].get(usize::from(waiting.layer)).map_or(0, |&rank| rank.into());
         let rank = usize::min(rank, self.queues.len() - 1);
         let need = footprint(waiting.mbuf.len());

@@ -18,6 +18,7 @@ use crate::fec::group::MAX_RUNS;
 use crate::fec::xor::Engine;
 use crate::fec::{Code, DecoderConfig, EncoderConfig, Run, Timing};
 use crate::link::{HelloConfig, Supervisor, SupervisorConfig};
+use crate::safety::planner::LAYERS as MOST_LAYERS;
 use crate::wire::control::Sender;
 use crate::wire::hello::{Encapsulation, Facts};
 use crate::wire::icmp::V6_LEAST_MTU;
@@ -68,6 +69,8 @@ pub struct Blueprint {
     pub sparse: Option<Code>,
     /// Ages and idle times.
     pub timing: Timing,
+    /// The largest code that may take its place, if it is ever changed.
+    pub largest: Option<Code>,
     /// Packets in the window; `None` is what suits the code.
     pub window: Option<usize>,
     /// Whether packet memory comes from hugepages; without, it takes more.
@@ -175,6 +178,7 @@ impl Blueprint {
             sparse: Some(code.short()),
             timing: Timing::new(&code),
             code,
+            largest: None,
             window: None,
             hugepages: false,
             limit: None,
@@ -315,14 +319,27 @@ impl Blueprint {
     /// What it allocates.
     pub fn memory(&self) -> Memory {
         let layers = self.code.layers().len();
-        let layers = layers.max(self.sparse.as_ref().map_or(0, |sparse| sparse.layers().len()));
+        let layers = layers.max(self.sparse.as_ref().map_or(0, |code| code.layers().len()));
         let waiting = self.limit.map_or(0, |limit| limit.memory_bytes(layers));
-        let out = self.encoder().memory_bytes() + waiting;
         Memory {
-            groups: out as u64 * u64::from(self.channels_out),
+            groups: (self.groups() + waiting as u64) * u64::from(self.channels_out),
             window: self.decoder().memory_bytes::<Kept>() as u64 * u64::from(self.channels_in),
             mbufs: mempool::estimated_bytes(self.mbufs(), self.data_room(), self.hugepages),
         }
+    }
+
+    /// What an encoder takes: where codes change, that in force, the one before it and one that was made
+    /// ready may be the largest.
+    fn groups(&self) -> u64 {
+        let bytes = |config: EncoderConfig| config.memory_bytes() as u64;
+        let first = bytes(self.encoder());
+        self.largest.as_ref().map_or(first, |code| 3 * first.max(bytes(self.encoder_for(code))))
+    }
+
+    /// The most levels that a packet may ever have.
+    pub fn levels(&self) -> usize {
+        let layers = self.code.layers().len();
+        if self.largest.is_some() { layers.max(MOST_LAYERS) } else { layers }
     }
 
     /// The largest span of the codes in use, in packets.
@@ -338,7 +355,17 @@ impl Blueprint {
     /// The one with the largest span, which need not be that for dense traffic.
     fn longest_code(&self) -> &Code {
         let sparse = self.sparse.as_ref().filter(|sparse| sparse.span() > self.code.span());
-        sparse.unwrap_or(&self.code)
+        let longest = sparse.unwrap_or(&self.code);
+        self.largest.as_ref().filter(|largest| largest.span() > longest.span()).unwrap_or(longest)
+    }
+
+    /// An encoder's configuration with another code, for a change to it: see [`crate::fec::Codes`].
+    pub fn encoder_for(&self, code: &Code) -> EncoderConfig {
+        let [layers, ours] = [code, &self.code].map(|code| code.layers().len() as f64);
+        let mut config = self.encoder();
+        config.timing.flush_cap *= layers / ours;
+        config.sparse = self.sparse.as_ref().map(|_| code.short());
+        EncoderConfig { code: code.clone(), ..config }
     }
 
     fn encoder(&self) -> EncoderConfig {
@@ -470,6 +497,20 @@ mod tests {
         let limit = one.memory().total();
         assert_eq!(one.check(limit), Ok(()));
         assert!(four.check(limit).unwrap_err().to_string().contains("fewer channels"));
+    }
+
+    #[test]
+    fn codes_that_change_have_room_for_the_largest() {
+        let fixed = blueprint("20:97,101,103+g1");
+        let largest: Code = "24:307,311,313,317,331,337+g1".parse().unwrap();
+        let auto = Blueprint { largest: Some(largest.clone()), ..fixed.clone() };
+        assert_eq!((fixed.levels(), auto.levels(), auto.span()), (3, 6, largest.span()));
+        let encoder = auto.encoder_for(&largest);
+        assert_eq!((encoder.timing.flush_cap, &encoder.code), (6.0, &largest));
+        assert_eq!(encoder.sparse, Some(largest.short()));
+        assert_eq!(auto.memory().groups, 3 * encoder.memory_bytes() as u64);
+        let window = auto.decoder().window as u64;
+        assert!(window >= 3 * largest.span() && auto.memory().window > fixed.memory().window);
     }
 
     #[test]

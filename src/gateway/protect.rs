@@ -25,7 +25,7 @@ use super::worker::Room;
 use crate::control::counters::ProtectCounters;
 use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
 use crate::dpdk::{Kept, Mempool, kept};
-use crate::fec::{CheckKey, Encoder, EncoderConfig, Repair, SHORT, copy_short};
+use crate::fec::{CheckKey, Codes, Encoder, EncoderConfig, Repair, SHORT, copy_short};
 use crate::wire::icmp::TooBig;
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::{self, repair_key};
@@ -175,6 +175,26 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     /// Its counters, to be read from anywhere.
     pub fn counters(&self) -> Arc<ProtectCounters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Changes the code, between two turns; see [`Encoder::switch`]. Packets from the number that is
+    /// returned on have the new one.
+    ///
+    /// # Errors
+    /// Gives `codes` back as long as the code before the last change was not taken back.
+    pub fn switch_code(&mut self, codes: Box<Codes>) -> Result<u64, Box<Codes>> {
+        let Protect { encoder, shaper, .. } = self;
+        if let Some(backlog) = shaper.as_mut().and_then(|shaper| shaper.backlog())
+            && !encoder.is_changing()
+        {
+            backlog.change(&codes);
+        }
+        encoder.switch(codes).map(|()| encoder.next_seq())
+    }
+
+    /// The code before the last change, once its last repair was sent, for control to drop.
+    pub fn take_retired_code(&mut self) -> Option<Box<Codes>> {
+        self.encoder.take_retired()
     }
 
     /// When [`Room::poll`] next has something to do if no frame comes.

@@ -25,7 +25,9 @@ use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
 use crate::dpdk::{Kept, Mempool, kept};
 use crate::fec::decoder::{Admission, RepairFate, RepairIn};
 use crate::fec::{CheckKey, Decoder, DecoderConfig, Rebuilt, SHORT, copy_short};
+use crate::link::measure::Measure;
 use crate::wire::Bad;
+use crate::wire::Report;
 use crate::wire::control;
 use crate::wire::icmp::Answer;
 use crate::wire::outer::{Ether, OUTER_LEN};
@@ -113,6 +115,8 @@ struct Delivery<L, O> {
     observer: O,
     counters: Arc<RecoverCounters>,
     tally: Tally,
+    /// What the link does to this channel.
+    measure: Measure,
     /// Who reads acknowledgements, if anyone does.
     acks: Option<Box<Acks>>,
     /// The length of the frames that SYNs may ask for.
@@ -199,6 +203,7 @@ impl<L: Transmit, O: Observer> Delivery<L, O> {
             return None;
         };
         let kept = mbuf.keep();
+        self.measure.rebuilt(now, rebuilt.seq, rebuilt.layer);
         self.deliver(now, mbuf, Origin::Rebuilt, rebuilt.seq);
         Some(kept)
     }
@@ -208,6 +213,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     /// All memory but the packets' is allocated here; `pool` gives the frames that are rebuilt.
     pub fn new(config: RecoverConfig, wan: W, lan: L, pool: Mempool, observer: O) -> Self {
         let counters = Arc::default();
+        let decoder = Decoder::with(&config.decoder, Confirmation::Check(None));
         Recover {
             wan,
             out: Delivery {
@@ -216,11 +222,12 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 observer,
                 counters,
                 tally: Tally::default(),
+                measure: Measure::new(decoder.window()),
                 acks: None,
                 clamp: config.clamp,
                 answers: Vec::new(),
             },
-            decoder: Decoder::with(&config.decoder, Confirmation::Check(None)),
+            decoder,
             inbound: Inbound::default(),
             config,
             source_key: None,
@@ -248,6 +255,15 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         heard: post::Sender<Heard>,
     ) {
         self.desk = Some(Desk { number, orders, heard });
+    }
+
+    /// What the link has done to this channel in the present epoch: what the far end is told.
+    pub fn report(&self, now: u64) -> Report {
+        let mut report = self.out.measure.totals().clone();
+        report.at_ns = now;
+        report.displaced = *self.decoder.displaced();
+        report.duplicates = self.out.counters.duplicates_suppressed.get();
+        report
     }
 
     /// Has acknowledgements read in what is delivered, from now on.
@@ -419,6 +435,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 self.source_key = self.checked(source_key(shim.channel, shim.epoch));
                 self.repair_key = self.checked(repair_key(shim.channel, shim.epoch));
                 self.decoder.restart(Confirmation::Check(self.source_key));
+                self.out.measure.restart(shim.channel, shim.epoch);
                 true
             }
             Verdict::Unconfirmed => {
@@ -481,11 +498,11 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             return;
         }
         self.out.counters.repair_received.add(1);
-        let RepairHeader { members, lengths, checks, .. } = header;
+        let RepairHeader { members, lengths, checks, layer, .. } = header;
         let mut payload = mbuf.into_kept();
         payload.skip(OUTER_LEN + before);
         payload.truncate(usize::from(shim.length));
-        self.repairs.push(RepairIn { members, lengths, checks, payload });
+        self.repairs.push(RepairIn { members, lengths, checks, payload, layer });
     }
 
     /// Sends what was received, then lets the decoder have it, as soon as the port has taken that:
@@ -530,6 +547,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         }
         out.lan.send(now);
         kept::release(decoder.take_departed());
+        out.measure.follow(now, decoder);
         out.counters.bad_rebuilt.set(decoder.refused());
         out.counters.repair_evicted.set(decoder.evicted());
     }

@@ -7,6 +7,7 @@
 //! * **Runs on:** one thread.
 //! * **Must not:** let the wall clock or chance into a run: the seed decides everything.
 
+pub mod adaptive;
 #[cfg(feature = "dpdk")]
 pub mod arrivals;
 pub mod capture;

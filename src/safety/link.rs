@@ -4,7 +4,8 @@
 //! measurement. So the estimate is the larger of the operator's floor and the upper 99.9 %
 //! confidence limit of what was counted.
 
-use super::confidence::{ALPHA, lower_limit, upper_limit};
+use super::confidence::ALPHA;
+use super::estimate::{Bursts, LinkEstimate};
 
 /// How a link loses wire packets. The parameters are those of `lab::loss`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,16 +74,8 @@ impl Counts {
     /// each packet of the bad one; e and 1 − s get a Clopper–Pearson limit each, at half of the
     /// 0.1 %, and then B = 1/(1 − s) and L = e·B/(1 + e·B).
     pub fn upper_limit(&self) -> Loss {
-        let lost = self.lost.min(self.sent);
-        let bursts = self.bursts.min(lost);
-        let enter = upper_limit(bursts, self.sent - lost, ALPHA / 2.0);
-        // Without a burst nothing says how long one is: its length is the floor's affair.
-        let mean_burst = match bursts {
-            0 => 1.0,
-            _ => 1.0 / lower_limit(bursts, lost, ALPHA / 2.0),
-        };
-        let bad = enter * mean_burst;
-        Loss::Ge { rate: bad / (1.0 + bad), mean_burst }
+        let Bursts { rate, mean_burst } = LinkEstimate::new(*self, ALPHA).high;
+        Loss::Ge { rate, mean_burst }
     }
 }
 
@@ -96,18 +89,10 @@ impl Link {
     /// what was measured, in the rate and in the mean burst. A floor of a single burst says nothing
     /// of rates, and stays.
     pub fn estimate(floor: Loss, measured: Option<&Counts>) -> Link {
-        let Some(counts) = measured.filter(|counts| counts.sent > 0) else {
-            return Link::new(floor);
-        };
-        let upper = counts.upper_limit();
-        let rate = floor.rate().max(upper.rate());
-        let mean_burst = floor.mean_burst().max(upper.mean_burst());
-        Link::new(match floor {
-            Loss::Burst { .. } => floor,
-            // Bursts that are no longer than chance makes them.
-            Loss::Iid { .. } if mean_burst <= 1.0 / (1.0 - rate) => Loss::Iid { rate },
-            _ => Loss::Ge { rate, mean_burst },
-        })
+        match measured {
+            Some(&counts) => LinkEstimate::new(counts, ALPHA).at_least(floor),
+            None => Link::new(floor),
+        }
     }
 }
 

@@ -11,9 +11,11 @@
 
 pub mod burst;
 mod chain;
+pub mod choice;
 pub mod confidence;
 #[cfg(test)]
 mod encoder_tests;
+pub mod estimate;
 mod flush;
 pub mod link;
 pub mod model;
@@ -25,5 +27,7 @@ mod schedule;
 mod search;
 mod tilt;
 
+pub use choice::{Choice, Limits};
+pub use estimate::LinkEstimate;
 pub use link::{Counts, Link, Loss};
 pub use model::{Bounds, Class};

@@ -87,6 +87,29 @@ impl Plan {
     }
 }
 
+/// What decides between codes, without all that a plan says; some ten milliseconds' work.
+#[derive(Clone, Copy, Debug)]
+pub struct Short {
+    /// As [`Plan::residual`].
+    pub residual: f64,
+    /// As [`Plan::recovery_delay_ns`].
+    pub recovery_delay_ns: u64,
+}
+
+impl Short {
+    /// Whether it does what is asked.
+    pub fn meets(&self, goal: &Goal) -> bool {
+        self.residual <= goal.residual && self.recovery_delay_ns <= goal.latency_ns
+    }
+}
+
+/// The decisive figures of `code` on the link of `goal`.
+pub fn assess(code: &Code, goal: &Goal) -> Short {
+    let outcome = simulate(code, &goal.loss, LOST, 1);
+    let residual = estimate(code, &goal.loss, &outcome, WORSE_LOST).share;
+    Short { residual, recovery_delay_ns: goal.time(late_delay(&outcome)) }
+}
+
 /// The figures of `code` on the link of `goal`; a tenth of a second's work or so.
 pub fn explain(code: &Code, goal: &Goal) -> Plan {
     let outcome = simulate(code, &goal.loss, LOST, 1);

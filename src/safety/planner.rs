@@ -9,6 +9,7 @@
 
 use std::sync::Mutex;
 
+use super::choice::Limits;
 use super::link::Loss;
 use super::peel::simulate;
 use super::plan::{Goal, Plan, explain, late_delay};
@@ -37,8 +38,8 @@ const GROUPS: [u16; 26] = [
 const BASES: [u16; 16] = [1, 2, 5, 11, 19, 31, 47, 67, 97, 149, 211, 307, 449, 701, 1009, 1511];
 /// Group sizes of a fast layer of interleave 1; the second is tried if there are too few codes.
 const FAST: [u16; 2] = [32, 8];
-/// The most layers.
-const LAYERS: usize = 6;
+/// The most layers of a code that is found.
+pub const LAYERS: usize = 6;
 
 /// What a search came to.
 #[derive(Clone, Debug)]
@@ -54,8 +55,9 @@ pub struct Found {
 
 /// Looks for codes that do what `goal` asks.
 pub fn search(goal: &Goal) -> Found {
+    let limits = Limits::NONE;
     let (last, first): (Vec<_>, Vec<_>) =
-        families(goal).into_iter().partition(|family| family.fast == Some(FAST[1]));
+        families(goal, limits).into_iter().partition(|family| family.fast == Some(FAST[1]));
     let mut found = Vec::new();
     for families in [first, last] {
         if found.len() < WANTED {
@@ -87,7 +89,7 @@ pub fn search(goal: &Goal) -> Found {
 fn fastest(goal: &Goal) -> Option<Plan> {
     // Short simulations are hopeful.
     let patient = Goal { latency_ns: u64::MAX, residual: goal.residual / 4.0, ..*goal };
-    let families = families(goal).into_iter().filter(|family| family.fast.is_none());
+    let families = families(goal, Limits::NONE).into_iter().filter(|family| family.fast.is_none());
     let codes = in_parallel(families.collect(), |family| family.fastest(&patient));
     let plans = explain_all(codes.into_iter().flatten().collect(), goal);
     let faultless = plans.into_iter().filter(|plan| plan.residual <= goal.residual);
@@ -96,12 +98,27 @@ fn fastest(goal: &Goal) -> Option<Plan> {
 
 /// The code that leaves least within the latency budget.
 fn least(goal: &Goal) -> Option<Plan> {
-    let lenient = Goal { residual: 1.0, ..*goal };
-    let families = families(&lenient).into_iter().filter(|family| family.fast.is_none());
-    let codes = in_parallel(families.collect(), |family| family.least(goal));
-    let plans = explain_all(codes.into_iter().flatten().collect(), goal);
+    let plans = explain_all(strongest(goal, Limits::NONE), goal);
     let in_time = plans.into_iter().filter(|plan| plan.recovery_delay_ns <= goal.latency_ns);
     in_time.min_by(|a, b| a.residual.total_cmp(&b.residual))
+}
+
+/// Of each number of layers the code that leaves least within the latency budget.
+pub(super) fn strongest(goal: &Goal, limits: Limits) -> Vec<Code> {
+    let lenient = Goal { residual: 1.0, ..*goal };
+    let families = families(&lenient, limits).into_iter().filter(|family| family.fast.is_none());
+    let codes = in_parallel(families.collect(), |family| family.least(goal));
+    codes.into_iter().flatten().collect()
+}
+
+/// In the order of what they promise to cost, groups of codes, of each of which the first that holds
+/// out is to be taken; and the least that one of the group costs.
+pub(super) fn candidates(goal: &Goal, limits: Limits) -> Vec<(f64, Vec<Code>)> {
+    let plain = families(goal, limits).into_iter().filter(|family| family.fast.is_none());
+    let hopes = in_parallel(plain.collect(), |family| family.cheapest(goal));
+    let mut hopes: Vec<Hope> = hopes.into_iter().flatten().collect();
+    hopes.sort_by(|a, b| a.shortest.overhead().total_cmp(&b.shortest.overhead()));
+    hopes.into_iter().map(|hope| (hope.shortest.overhead(), hope.codes(goal).collect())).collect()
 }
 
 /// The published code, and every packet twice, the copy behind a few mean bursts or as late as the
@@ -117,7 +134,7 @@ fn explain_all(codes: Vec<Code>, goal: &Goal) -> Vec<Plan> {
 }
 
 /// Works on all items, on as many threads as there are processors; in their order.
-fn in_parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+pub(super) fn in_parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
     let queue = Mutex::new(items.into_iter().enumerate());
     let next = || queue.lock().ok()?.next();
@@ -141,9 +158,10 @@ struct Family {
     guard: &'static str,
     /// Group sizes at which independent losses of the same rate leave little enough, ascending.
     groups: Vec<u16>,
+    limits: Limits,
 }
 
-fn families(goal: &Goal) -> Vec<Family> {
+fn families(goal: &Goal, limits: Limits) -> Vec<Family> {
     // Without bursts a guard only delays.
     let guard = if matches!(goal.loss, Loss::Iid { .. }) { "" } else { "+g1" };
     let fasts = [None].into_iter().chain(FAST.map(Some));
@@ -153,6 +171,7 @@ fn families(goal: &Goal) -> Vec<Family> {
             layers,
             guard,
             groups: GROUPS.into_iter().filter(|&group| fast.is_none_or(|f| f < group)).collect(),
+            limits,
         })
     });
     let bearable = |mut family: Family| {
@@ -161,7 +180,8 @@ fn families(goal: &Goal) -> Vec<Family> {
             .into_iter()
             .filter(|&group| {
                 family.code(group, 97).is_some_and(|code| {
-                    code.overhead() <= MOST_OVERHEAD
+                    limits.hold_cost(code.overhead())
+                        && code.overhead() <= MOST_OVERHEAD
                         && independent(&code, &goal.loss) <= goal.residual
                 })
             })
@@ -186,7 +206,10 @@ impl Family {
     fn codes(&self, group: u16, goal: &Goal) -> Vec<Code> {
         let codes = BASES.iter().filter_map(|&base| self.code(group, base));
         let mut codes: Vec<Code> = codes.collect();
-        let may_be = |code: &Code| DELAY_MARGIN * typical_delay(code, &goal.loss) <= goal.budget();
+        let may_be = |code: &Code| {
+            self.limits.hold_size(code)
+                && DELAY_MARGIN * typical_delay(code, &goal.loss) <= goal.budget()
+        };
         codes.truncate(codes.iter().rposition(may_be).map_or(0, |last| last + 1));
         codes
     }
@@ -254,13 +277,20 @@ struct Hope {
 }
 
 impl Hope {
-    /// What holds out when it is looked at closely: the code itself, or one with smaller groups.
-    fn fulfil(self, goal: &Goal) -> Option<Plan> {
-        let smaller = self.family.groups[..self.group].iter().rev().take(SMALLER);
-        let smaller = smaller.filter_map(|&group| self.family.longest(group, goal));
+    /// What may hold out when it is looked at closely: the code itself, or one with smaller groups.
+    fn codes(self, goal: &Goal) -> impl Iterator<Item = Code> {
         let mut codes = vec![self.shortest];
         codes.extend((self.longest != codes[0]).then_some(self.longest));
-        let mut codes = codes.into_iter().chain(smaller.map(|(code, _)| code));
+        let first = self.group.saturating_sub(SMALLER);
+        let smaller = (first..self.group).rev();
+        let family = self.family;
+        let smaller = smaller.filter_map(move |n| family.longest(family.groups[n], goal));
+        codes.into_iter().chain(smaller.map(|(code, _)| code))
+    }
+
+    /// The first of those that does.
+    fn fulfil(self, goal: &Goal) -> Option<Plan> {
+        let mut codes = self.codes(goal);
         codes.find_map(|code| Some(explain(&code, goal)).filter(|plan| plan.meets(goal)))
     }
 }

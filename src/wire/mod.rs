@@ -17,12 +17,14 @@ pub mod mss;
 pub mod outer;
 pub mod parcel;
 pub mod repair;
+pub mod report;
 pub mod seal;
 pub mod shim;
 pub mod tcp;
 
 pub use outer::{Ether, OUTER_LEN};
 pub use repair::RepairHeader;
+pub use report::Report;
 pub use shim::{Kind, Shim};
 
 /// Why a packet from the WAN is refused. Each has a counter of its own.

@@ -27,9 +27,9 @@ pub struct Repair {
 
 impl Clone for Repair {
     fn clone(&self) -> Repair {
-        let RepairIn { ref members, lengths, checks, ref payload } = self.content;
-        let content =
-            RepairIn { members: members.clone(), lengths, checks, payload: payload.clone() };
+        let RepairIn { ref members, lengths, checks, ref payload, layer } = self.content;
+        let (members, payload) = (members.clone(), payload.clone());
+        let content = RepairIn { members, lengths, checks, payload, layer };
         Repair { content, ..*self }
     }
 }
@@ -135,6 +135,7 @@ impl Sender {
                     lengths: repair.lengths,
                     checks: repair.checks,
                     payload: repair.bytes.iter().copied().collect(),
+                    layer: repair.layer,
                 },
             }));
         }

@@ -215,9 +215,9 @@ fn holds_no_more_than_its_window_once_losses_have_passed() {
                     decoder.keep(seq, check, frame, |rebuilt| Some(hold(rebuilt.frame)));
                 }
                 Packet::Repair(repair) => {
-                    let RepairIn { members, lengths, checks, payload } = repair.content;
+                    let RepairIn { members, lengths, checks, payload, layer } = repair.content;
                     let payload = hold(&payload);
-                    let repair = RepairIn { members, lengths, checks, payload };
+                    let repair = RepairIn { members, lengths, checks, payload, layer };
                     decoder.repair(repair, |rebuilt| Some(hold(rebuilt.frame)));
                 }
             }

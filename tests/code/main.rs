@@ -15,5 +15,6 @@ mod oracle;
 mod refusal;
 mod scenario;
 mod sparse;
+mod switch;
 mod table;
 mod traffic;

@@ -21,7 +21,7 @@ fn repair(base: u64, claimed: u64, stride: u16, count: u16) -> RepairIn<Frame> {
         payload.iter_mut().zip(frame(seq)).for_each(|(sum, byte)| *sum ^= byte);
     }
     let members = Members::single(claimed, stride, count).expect("valid members");
-    RepairIn { members, lengths, checks, payload }
+    RepairIn { members, lengths, checks, payload, layer: 0 }
 }
 
 /// A decoder that has all packets below 512 but `missing`.

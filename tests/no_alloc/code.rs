@@ -4,7 +4,7 @@ use arrayvec::ArrayVec;
 use maelstrom::fec::decoder::{Admission, RepairFate, RepairIn};
 use maelstrom::fec::xor::Engine;
 use maelstrom::fec::{
-    CheckKey, Code, Decoder, DecoderConfig, Encoder, EncoderConfig, Rebuilt, SHORT, Timing,
+    CheckKey, Code, Codes, Decoder, DecoderConfig, Encoder, EncoderConfig, Rebuilt, SHORT, Timing,
 };
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -24,6 +24,8 @@ type Source = (u64, u64, Frame);
 
 struct Pair {
     encoder: Encoder,
+    /// The code that is not in force, unless its last repairs are still to come.
+    other: Option<Box<Codes>>,
     decoder: Decoder<Frame>,
     key: CheckKey,
     random: Xoshiro256PlusPlus,
@@ -45,6 +47,7 @@ struct Seen {
     lost: u64,
     flushed: u64,
     switches: u64,
+    changes: u64,
     duplicates: u64,
     jumps: u64,
 }
@@ -56,16 +59,20 @@ impl Pair {
         let key = CheckKey::new(0, 1, 2);
         let window = DecoderConfig::window_for(code.span());
         let check = Some(key);
+        let config = EncoderConfig {
+            sparse: Some(code.short()),
+            timing: Timing { latency: 500_000, ..Timing::with_idle(&code, 100_000) },
+            max_frame: MAX_FRAME,
+            repair_room: MAX_FRAME,
+            engine,
+            code,
+        };
+        let code: Code = "12:13,17+g1".parse().expect("a code");
+        let other = EncoderConfig { sparse: Some(code.short()), code, ..config.clone() };
         Pair {
+            other: Some(Box::new(Codes::new(&other))),
             decoder: Decoder::new(&DecoderConfig { window, max_frame: MAX_FRAME, check, engine }),
-            encoder: Encoder::new(&EncoderConfig {
-                sparse: Some(code.short()),
-                timing: Timing { latency: 500_000, ..Timing::with_idle(&code, 100_000) },
-                max_frame: MAX_FRAME,
-                repair_room: MAX_FRAME,
-                engine,
-                code,
-            }),
+            encoder: Encoder::new(&config),
             key,
             random: Xoshiro256PlusPlus::seed_from_u64(5),
             now: 0,
@@ -132,6 +139,13 @@ impl Pair {
         if self.chance(1000) {
             self.encoder.flush();
         }
+        if self.chance(100)
+            && let Some(other) = self.other.take()
+        {
+            assert!(self.encoder.switch(other).is_ok());
+            self.seen.changes += 1;
+        }
+        self.other = self.other.take().or_else(|| self.encoder.take_retired());
         self.seen.switches += u64::from(self.encoder.is_sparse() != was_sparse);
         self.take_repairs();
         self.settle();
@@ -143,7 +157,9 @@ impl Pair {
             let mut payload = Frame::new();
             payload.try_extend_from_slice(repair.bytes).expect("frames' XOR is no longer");
             let (lengths, checks) = (repair.lengths, repair.checks);
-            let repair = RepairIn { members: repair.members.clone(), lengths, checks, payload };
+            let layer = repair.layer;
+            let repair =
+                RepairIn { members: repair.members.clone(), lengths, checks, payload, layer };
             if self.is_lost() {
                 continue;
             }
@@ -224,5 +240,5 @@ fn ten_million_packets_allocate_nothing() {
     ] {
         assert!(now > before + 10_000, "{what}: {before}, then {now}");
     }
-    assert!(seen.switches > 20 && seen.delivered > PACKETS / 2, "{seen:?}");
+    assert!(seen.switches > 20 && seen.changes > 1000 && seen.delivered > PACKETS / 2, "{seen:?}");
 }

@@ -30,9 +30,45 @@ pub fn bounds(dense: &Code, sparse: Option<&Code>, flush_cap: f64, link: Option<
     worth
 }
 
+/// What levels are worth while the code changes from one to another, and until all that is in flight
+/// left under the new one: true of packets with repairs of either and of both. Of k repairs at least
+/// half are of one code, rounded up, and the others do no harm.
+///
+/// To be published before the first repair of the new code leaves; what the new code's levels are worth
+/// alone may be published once the old one was handed back
+/// ([`crate::gateway::Protect::take_retired_code`]) and all that had been sent by then is acknowledged
+/// or has left its flow.
+pub fn changing(old: &Worth, new: &Worth) -> Worth {
+    std::array::from_fn(|class| {
+        std::array::from_fn(|level| {
+            // Level numbers begin at 1: half of level + 1 repairs, rounded up.
+            let alone = level / 2;
+            old[class][alone].max(new[class][alone])
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_promises_no_more_than_either_code_with_half_of_the_repairs() {
+        let loss = Some(Loss::Iid { rate: 1e-3 });
+        let [old, new] = ["20:97,101,103+g1", "64:97,101,103,107+g1"].map(|text| {
+            let code: Code = text.parse().unwrap();
+            bounds(&code, Some(&code.short()), 4.0, loss)
+        });
+        let both = changing(&old, &new);
+        for (class, level) in
+            (0..CLASSES).flat_map(|class| (0..MAX_LEVELS).map(move |l| (class, l)))
+        {
+            let [old, new] = [&old, &new].map(|worth| worth[class]);
+            assert!(both[class][level] >= old[level].max(new[level]));
+            assert_eq!(both[class][level], old[level / 2].max(new[level / 2]));
+        }
+        assert_eq!(changing(&old, &UNKNOWN_LINK), UNKNOWN_LINK);
+    }
 
     #[test]
     fn more_levels_are_worth_more_and_an_unknown_link_nothing() {

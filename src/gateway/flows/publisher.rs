@@ -9,7 +9,7 @@ use super::filter::Filter;
 use super::told::{Said, Told};
 use super::tracker::{Tracker, TrackerConfig};
 use crate::dpdk::mbuf::BURST;
-use crate::fec::Repair;
+use crate::fec::{Repair, SPARSE_ID};
 
 /// Repairs that may be on their way out at once; further ones never count. More than the rings of
 /// a port and of a worker that sends for others hold, or 100,000 repairs a second for 160 ms.
@@ -179,7 +179,7 @@ impl Publisher {
 #[inline]
 fn cover(tracker: &mut Tracker, sent: &Sent, clock: u64, now: u64) {
     let Sent { members, layer, code_id, flushed, made } = sent;
-    let class = match (*code_id, *flushed) {
+    let class = match (code_id & SPARSE_ID, *flushed) {
         (0, false) => Class::Dense,
         (0, true) => Class::DenseFlushed,
         (_, false) => Class::Sparse,

@@ -65,6 +65,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 *present = keys;
                 self.repairs.clear();
                 self.decoder.restart(Confirmation::Tag(again));
+                self.out.measure.restart(self.config.channel, peer_epoch);
             }
             _ => self.keyring.next = Some((keys, again)),
         }
@@ -127,6 +128,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             self.keyring.present = Some(keys);
             self.inbound.begin(now, shim.epoch);
             self.decoder.restart(Confirmation::Tag(again));
+            self.out.measure.restart(shim.channel, shim.epoch);
         }
         true
     }
