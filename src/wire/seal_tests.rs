@@ -26,7 +26,7 @@ fn source(mode: Mode, frame: &[u8]) -> (Vec<u8>, u64) {
 fn repair(mode: Mode) -> Vec<u8> {
     let runs = [(5, 3), (6, 4)].map(|(base, count)| Run { base, count });
     let repair = Repair {
-        members: &Members::from_runs(97, runs.into_iter()).unwrap(),
+        members: &Members::from_runs(97, runs).unwrap(),
         layer: 2,
         code_id: 1,
         flushed: true,
