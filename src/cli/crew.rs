@@ -12,6 +12,7 @@ use crate::gateway::flows::{Acks, Exit, Publisher, PublisherConfig};
 use crate::gateway::{
     Blueprint, Dispatch, Gather, Protect, Queues, Recover, Room, Spread, Steward,
 };
+use crate::wire::encap::Pattern;
 
 /// How many packets may be on their way from one worker to another: enough for a core that rests.
 const DEPTH: u32 = 1023;
@@ -96,13 +97,13 @@ impl Crew {
             writers: ours,
             spread: Spread::Channels {
                 from: blueprint.side.other(),
-                ethertype: blueprint.ethertype,
+                pattern: Pattern::new(&blueprint.encapsulation),
             },
             server: split.wan,
         };
         let (lan, lan_ends) = Berth::open(eal, lan, &pool)?;
         let (wan, wan_ends) = Berth::open(eal, wan, &pool)?;
-        let (mac, peer) = (wan.port.mac(), config.wan.peer_mac.0);
+        let (mac, peer) = (wan.port.mac(), config.wan.peer_mac());
         let numbered = || 0u8..;
         let protect = numbered().zip(&split.protect).zip(lan_ends.rx.into_iter().zip(wan_ends.tx));
         let protect = protect.map(|((channel, &worker), (from, to))| {
@@ -235,7 +236,7 @@ impl Berth {
     fn open(eal: &Eal, wanted: Wanted<'_>, pool: &Mempool) -> Result<(Berth, Queued), PortError> {
         let Wanted { name, readers, writers, spread, server, .. } = wanted;
         let port = open_port(eal, wanted.device, wanted.mtu, wanted.queues, pool)?;
-        let own_queues = match spread {
+        let own_queues = match &spread {
             Spread::Flows => usize::from(port.rx_queues()) == readers,
             Spread::Channels { .. } => [usize::from(port.rx_queues()), readers] == [1, 1],
         };

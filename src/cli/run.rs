@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     describe(&config, &blueprint, &eal);
     let epoch = epoch();
     let mut crew = Crew::new(&eal, &config, &split, &blueprint, epoch)?;
-    let mut steward = blueprint.steward(epoch, crew.wan_mac(), config.wan.peer_mac.0);
+    let mut steward = blueprint.steward(epoch, crew.wan_mac(), config.wan.peer_mac());
     crew.obey(&mut steward);
     let start = Instant::now();
     let netsync = match &config.netsync {

@@ -86,6 +86,8 @@ counters! {
         too_large,
         /// Dropped: the buffer had no room for the headers.
         no_headroom,
+        /// Dropped: the next hop on the WAN was not yet found.
+        no_next_hop,
         /// Repair packets not sent: no buffer was free.
         repair_no_mbuf,
         /// Repair packets not sent: `source-first` shed them. And packets that went without a layer's
@@ -133,9 +135,9 @@ counters! {
         recovered,
         /// Of those, frames that came unprotected.
         bypassed,
-        /// Control packets that were verified and handed up.
+        /// Control packets that were verified, and frames for the gateway itself, handed up.
         control_heard,
-        /// Control packets that were verified, but dropped: control did not keep up.
+        /// The same, but dropped: control did not keep up.
         control_unheard,
         /// Frames sent on the LAN for control.
         control_sent,
@@ -178,7 +180,7 @@ counters! {
         unconfirmed,
         /// Rejected: behind the window, so that nobody knows whether it was delivered.
         too_old,
-        /// Rejected: not of this protocol, or a frame for bridges only.
+        /// Rejected: not the peer's, by EtherType, addresses or ports; or a frame for bridges only.
         foreign,
         /// Dropped: in several buffers.
         not_contiguous,
@@ -206,8 +208,14 @@ counters! {
 impl ProtectCounters {
     /// The reasons for which a frame from the LAN was dropped, and how many were.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 5] =
-            ["link_local_dropped", "runt", "too_large", "no_headroom", "overload_dropped"];
+        const REASONS: [&str; 6] = [
+            "link_local_dropped",
+            "runt",
+            "too_large",
+            "no_headroom",
+            "no_next_hop",
+            "overload_dropped",
+        ];
         self.each().filter(|(name, _)| REASONS.contains(name))
     }
 

@@ -3,12 +3,13 @@
 //! Both `run` and the laboratory build their gateways from this, so that they are the same.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use thiserror::Error;
 
 use super::protect::ProtectConfig;
 use super::recover::RecoverConfig;
-use super::settings::{LinkLocal, Outer, Oversize, Side};
+use super::settings::{LinkLocal, Oversize, Side};
 use super::shaper::Limit;
 use super::steward::Steward;
 use crate::dpdk::Kept;
@@ -17,11 +18,12 @@ use crate::dpdk::mempool;
 use crate::fec::group::MAX_RUNS;
 use crate::fec::xor::Engine;
 use crate::fec::{Code, DecoderConfig, EncoderConfig, Run, Timing};
-use crate::link::{Supervisor, SupervisorConfig};
+use crate::link::{Neighbour, NeighbourConfig, Supervisor, SupervisorConfig};
 use crate::wire::control::Sender;
+use crate::wire::encap::{Encapsulation, MAX_OUTER, Outer, Pattern};
 use crate::wire::outer::{MIN_FRAME, OUTER_LEN};
 use crate::wire::repair::REPAIR_LEN;
-use crate::wire::shim::Integrity;
+use crate::wire::shim::{Integrity, SHIM_LEN};
 
 /// What a repair packet that merges bins has in its header beyond one that does not, at most.
 const MORE_RUNS: usize = (MAX_RUNS - 1) * Run::WIRE_LEN;
@@ -31,6 +33,7 @@ const MORE_RUNS: usize = (MAX_RUNS - 1) * Run::WIRE_LEN;
 const IN_PASSING: usize = 8 * 1024 - 1;
 /// Longer frames than this have several mbufs, and no WAN lets them through.
 pub const MAX_PORT_MTU: u16 = 16_000;
+const _: () = assert!(MAX_OUTER + SHIM_LEN <= mempool::HEADROOM as usize);
 /// Two Ethernet VLAN tags, which an MTU doesn't count.
 pub const TAGS: usize = 8;
 
@@ -49,8 +52,10 @@ pub struct Blueprint {
     pub lan_frame: usize,
     /// The WAN's MTU.
     pub wan_mtu: u16,
-    /// The EtherType of our packets on the WAN.
-    pub ethertype: u16,
+    /// What surrounds our packets on the WAN.
+    pub encapsulation: Encapsulation,
+    /// The next hop's address, where the WAN is routed.
+    pub next_hop: Option<IpAddr>,
     /// The code for dense traffic.
     pub code: Code,
     /// The code for sparse traffic.
@@ -74,12 +79,14 @@ pub struct Blueprint {
 pub enum BlueprintError {
     /// No frame fits.
     #[error(
-        "a WAN MTU of {mtu} leaves no room for LAN frames behind {REPAIR_LEN} bytes of headers; \
+        "a WAN MTU of {mtu} leaves no room for LAN frames behind {headers} bytes of headers; \
          expected at least {least}"
     )]
     MtuTooSmall {
         /// What was given.
         mtu: u16,
+        /// What is in front of a repair's bytes.
+        headers: usize,
         /// What is needed.
         least: usize,
     },
@@ -152,7 +159,8 @@ impl Blueprint {
             oversize: Oversize::default(),
             lan_frame: 1500 + OUTER_LEN + TAGS,
             wan_mtu: 9000,
-            ethertype: crate::wire::outer::ETHERTYPE,
+            encapsulation: Encapsulation::default(),
+            next_hop: None,
             sparse: Some(code.short()),
             timing: Timing::new(&code),
             code,
@@ -167,9 +175,10 @@ impl Blueprint {
     /// Whether it can be built within `limit` bytes.
     pub fn check(&self, limit: u64) -> Result<(), BlueprintError> {
         let mtu = self.wan_mtu;
-        let least = REPAIR_LEN + MIN_FRAME + MORE_RUNS;
+        let headers = self.repair_headers();
+        let least = headers + MIN_FRAME + MORE_RUNS;
         if usize::from(mtu) < least {
-            return Err(BlueprintError::MtuTooSmall { mtu, least });
+            return Err(BlueprintError::MtuTooSmall { mtu, headers, least });
         }
         let window = self.decoder().window;
         let code = self.longest_code().clone();
@@ -206,7 +215,7 @@ impl Blueprint {
                  will be {fate}; a WAN MTU of {} would protect them",
                 protected + 1,
                 self.wan_mtu,
-                lan + REPAIR_LEN,
+                lan + self.repair_headers(),
             ));
         }
         if self.integrity == Integrity::Off {
@@ -219,9 +228,14 @@ impl Blueprint {
         warnings
     }
 
+    /// What a repair packet has in front of its bytes, of what the WAN's MTU counts.
+    fn repair_headers(&self) -> usize {
+        self.encapsulation.overhead() + REPAIR_LEN
+    }
+
     /// The longest frame that is protected, in bytes.
     pub fn max_protected(&self) -> usize {
-        usize::from(self.wan_mtu).saturating_sub(REPAIR_LEN).min(self.lan_frame)
+        usize::from(self.wan_mtu).saturating_sub(self.repair_headers()).min(self.lan_frame)
     }
 
     /// The MTU that the LAN port needs.
@@ -231,7 +245,7 @@ impl Blueprint {
 
     /// The MTU that the WAN port needs: no more than our own packets, if the WAN's is larger.
     pub fn wan_port_mtu(&self) -> u16 {
-        let largest = REPAIR_LEN + MORE_RUNS + self.max_protected();
+        let largest = self.repair_headers() + MORE_RUNS + self.max_protected();
         largest.max(self.lan_frame).min(usize::from(self.wan_mtu)) as u16
     }
 
@@ -291,7 +305,8 @@ impl Blueprint {
             sparse: self.sparse.clone(),
             timing: self.timing.clone(),
             max_frame,
-            repair_room: (usize::from(self.wan_mtu) - REPAIR_LEN).min(max_frame + MORE_RUNS),
+            repair_room: (usize::from(self.wan_mtu) - self.repair_headers())
+                .min(max_frame + MORE_RUNS),
             engine: Engine::detect(),
         }
     }
@@ -306,7 +321,8 @@ impl Blueprint {
         }
     }
 
-    /// `protect` of worker number `worker`, sending from `source` to `destination`.
+    /// `protect` of worker number `worker`, sending from `source` to `destination`, or where control
+    /// says if the WAN is routed.
     pub fn protect(
         &self,
         worker: u8,
@@ -318,7 +334,9 @@ impl Blueprint {
             channel: self.side.channel(worker),
             epoch,
             integrity: self.integrity,
-            outer: Outer::new(source, destination, self.ethertype, self.wan_mtu),
+            outer: Outer::new(&self.encapsulation, self.side.channel(worker), source, destination),
+            has_hop: self.next_hop.is_none(),
+            wan_mtu: self.wan_mtu,
             link_local: self.link_local,
             oversize: self.oversize,
             // Channels share nothing, so each has its part.
@@ -337,8 +355,18 @@ impl Blueprint {
             sender: Sender { channel, epoch },
             peer_channel: self.side.other().channel(0),
         };
-        let outer = Outer::new(source, destination, self.ethertype, self.wan_mtu);
-        Steward::new(Supervisor::new(config), outer)
+        let outer = Outer::new(&self.encapsulation, channel, source, destination);
+        let neighbour = self.encapsulation.tunnel().zip(self.next_hop).map(|(tunnel, hop)| {
+            let vlan = self.encapsulation.vlan;
+            Neighbour::new(NeighbourConfig {
+                mac: source,
+                vlan,
+                ours: tunnel.ours,
+                hop,
+                peer: tunnel.peer,
+            })
+        });
+        Steward::new(Supervisor::new(config), outer, neighbour)
     }
 
     /// `recover` for the peer's worker number `worker`.
@@ -346,7 +374,7 @@ impl Blueprint {
         RecoverConfig {
             channel: self.side.other().channel(worker),
             integrity: self.integrity,
-            ethertype: self.ethertype,
+            pattern: Pattern::new(&self.encapsulation),
             oversize: self.oversize,
             decoder: self.decoder(),
         }
@@ -356,6 +384,7 @@ impl Blueprint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::encap::{Carrier, Dscp, TAG_LEN, Tunnel};
 
     fn blueprint(code: &str) -> Blueprint {
         Blueprint::new(Side::West, code.parse().unwrap())
@@ -397,14 +426,30 @@ mod tests {
 
     #[test]
     fn whatever_is_protected_fits_the_wan_with_its_repairs() {
-        for wan_mtu in [300, 1500, 9000] {
-            let blueprint = Blueprint { wan_mtu, ..blueprint("20:97,101+g1") };
-            let encoder = blueprint.encoder();
-            assert!(encoder.repair_room >= encoder.max_frame);
-            assert!(encoder.repair_room + REPAIR_LEN <= usize::from(wan_mtu));
-            let longest = OUTER_LEN + REPAIR_LEN + encoder.repair_room;
-            assert!(longest + usize::from(mempool::HEADROOM) <= usize::from(blueprint.data_room()));
-            assert!(REPAIR_LEN + encoder.repair_room <= usize::from(blueprint.wan_port_mtu()));
+        let tunnel = |ours: &str, peer: &str| {
+            let [ours, peer] = [ours, peer].map(|address| address.parse().unwrap());
+            let (port, dscp, checksum) = (8147, Dscp::Copy, false);
+            let carrier = Carrier::Udp(Tunnel { ours, peer, port, dscp, checksum });
+            Encapsulation { vlan: Some(100), carrier }
+        };
+        let v4 = tunnel("192.0.2.1", "198.51.100.1");
+        let v6 = tunnel("2001:db8:1::1", "2001:db8:2::1");
+        for (encapsulation, longest_at_1500) in
+            [(Encapsulation::default(), 1458), (v4, 1430), (v6, 1410)]
+        {
+            for wan_mtu in [300, 1500, 9000] {
+                let blueprint = Blueprint { wan_mtu, encapsulation, ..blueprint("20:97,101+g1") };
+                let encoder = blueprint.encoder();
+                if wan_mtu == 1500 {
+                    assert_eq!(encoder.max_frame, longest_at_1500);
+                }
+                assert!(encoder.repair_room >= encoder.max_frame);
+                let longest = encapsulation.overhead() + REPAIR_LEN + encoder.repair_room;
+                assert!(longest <= usize::from(wan_mtu));
+                assert!(longest <= usize::from(blueprint.wan_port_mtu()));
+                let room = usize::from(blueprint.data_room() - mempool::HEADROOM);
+                assert!(OUTER_LEN + TAG_LEN + longest <= room);
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ pub use gather::Gather;
 pub use io::{Outbox, Queues, Receive, Transmit};
 pub use protect::Protect;
 pub use recover::{Observer, Recover};
-pub use settings::{LinkLocal, Outer, Oversize, Side};
+pub use settings::{LinkLocal, Oversize, Side};
 pub use shaper::{Limit, Overload};
 pub use steward::Steward;
 pub use worker::{Idle, Room, Worker};

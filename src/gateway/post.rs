@@ -27,6 +27,8 @@ pub const ORDERS: usize = 4;
 pub enum ProtectOrder {
     /// Send this frame through the WAN port. It is whole, outer header included.
     Send(Parcel),
+    /// Send everything to the station with this Ethernet address.
+    NextHop([u8; 6]),
 }
 
 /// What control tells a room that recovers.

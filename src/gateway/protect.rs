@@ -10,25 +10,22 @@
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
-use zerocopy::IntoBytes;
 
 use super::backlog::Waiting;
 use super::flows::Publisher;
 use super::io::{Outbox, Receive, Transmit, fetched};
 use super::post::{self, Parcel, ProtectOrder};
-use super::settings::{LinkLocal, Outer, Oversize};
+use super::settings::{LinkLocal, Oversize};
 use super::shaper::{Limit, Shaper};
 use super::worker::Room;
 use crate::control::counters::ProtectCounters;
-use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
+use crate::dpdk::mbuf::{self, BURST, Burst, Mbuf};
 use crate::dpdk::{Kept, Mempool, kept};
 use crate::fec::{CheckKey, Encoder, EncoderConfig, Repair, SHORT, copy_short};
+use crate::wire::encap::{Outer, dscp_of};
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::{self, repair_key};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
-
-/// What a source packet has in front of its frame.
-const HEADERS: usize = OUTER_LEN + SHIM_LEN;
 
 /// What `protect` is made of.
 #[derive(Clone, Debug)]
@@ -39,16 +36,20 @@ pub struct ProtectConfig {
     pub epoch: u32,
     /// What confirms its packets.
     pub integrity: Integrity,
-    /// The outer header and the WAN's MTU.
+    /// The outer header.
     pub outer: Outer,
+    /// Whether it is known to whom it goes; if not, control will say.
+    pub has_hop: bool,
+    /// The WAN's MTU.
+    pub wan_mtu: u16,
     /// Frames for bridges only.
     pub link_local: LinkLocal,
     /// Frames too large to protect.
     pub oversize: Oversize,
     /// What the WAN takes of this channel; `None` is what its port takes.
     pub limit: Option<Limit>,
-    /// The code. Its `max_frame` is what this room protects, at most
-    /// [`Outer::max_protected`].
+    /// The code. Its `max_frame` is what this room protects: its source packets and repairs fit the
+    /// WAN's MTU.
     pub encoder: EncoderConfig,
 }
 
@@ -75,6 +76,10 @@ pub struct Protect<L, W> {
     counters: Arc<ProtectCounters>,
     /// Who tells storage processes, if anyone does.
     publisher: Option<Box<Publisher>>,
+    /// What a source packet has in front of its frame, in bytes.
+    headers: usize,
+    /// The traffic class of the last source packet, which repairs have too.
+    dscp: u8,
     /// From control, if there is one.
     orders: Option<post::Receiver<ProtectOrder>>,
     /// Who keeps to the WAN's rate, if it has one.
@@ -108,6 +113,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     /// All memory is allocated here; `pool` gives the repair packets.
     pub fn new(config: ProtectConfig, lan: L, wan: W, pool: Mempool) -> Protect<L, W> {
         let checked = config.integrity == Integrity::Check;
+        let headers = config.outer.len() + SHIM_LEN;
         Protect {
             lan,
             wan: Outbox::new(wan),
@@ -115,7 +121,9 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             encoder: Encoder::new(&config.encoder),
             source_key: checked.then(|| source_key(config.channel, config.epoch)),
             repair_key: checked.then(|| repair_key(config.channel, config.epoch)),
-            shaper: config.limit.map(|limit| Box::new(Shaper::new(&limit, &config.encoder))),
+            shaper: config
+                .limit
+                .map(|limit| Box::new(Shaper::new(&limit, &config.encoder, headers))),
             config,
             received: Burst::new(),
             stamped: ArrayVec::new(),
@@ -124,6 +132,8 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             spare: Burst::new(),
             counters: Arc::default(),
             publisher: None,
+            headers,
+            dscp: 0,
             orders: None,
         }
     }
@@ -183,11 +193,13 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         }
         // A frame with our own EtherType would be taken for one of our packets at the far end, and
         // one for bridges by the first bridge on the way.
+        // Where packets need more than an Ethernet header, a frame as it is would not arrive.
         let bypass = self.config.oversize == Oversize::Bypass
+            && self.config.outer.len() == OUTER_LEN
             && !link_local
             && mbuf.is_contiguous()
-            && mbuf.len() <= self.config.outer.max_bypassed(ether)
-            && ether.ethertype != self.config.outer.ether.ethertype;
+            && mbuf.len() <= max_bypassed(self.config.wan_mtu, ether)
+            && ether.ethertype.get() != self.config.outer.ethertype();
         if bypass {
             return Class::Bypass;
         }
@@ -215,22 +227,42 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             seq,
             check,
         };
-        let Some(headers) = mbuf.prepend(HEADERS) else {
+        let outer = &self.config.outer;
+        if outer.copies_dscp() {
+            self.dscp = dscp_of(frame);
+        }
+        let Some((header, behind)) = mbuf
+            .prepend(self.headers)
+            .and_then(|headers| headers.split_at_mut_checked(outer.len()))
+        else {
             self.counters.no_headroom.add(1);
             return None;
         };
-        headers[..OUTER_LEN].copy_from_slice(self.config.outer.ether.as_bytes());
-        headers[OUTER_LEN..].copy_from_slice(&shim.emit());
+        outer.write(header, SHIM_LEN + length, self.dscp);
+        behind.copy_from_slice(&shim.emit());
+        if outer.seals() {
+            outer.seal(mbuf.data_mut());
+        }
         self.checks.push(check);
         self.stamped.push(match copied {
             true => Stamped::Copied(length as u8),
             false => {
                 let mut frame = mbuf.keep();
-                frame.skip(HEADERS);
+                frame.skip(self.headers);
                 Stamped::Kept(frame)
             }
         });
         Some(mbuf)
+    }
+
+    /// There is nobody to send to.
+    #[cold]
+    fn drop_received(&mut self) {
+        let count = self.received.len() as u64;
+        self.counters.lan_in.add(count);
+        self.counters.lan_in_bytes.add(self.received.iter().map(|mbuf| mbuf.len() as u64).sum());
+        self.counters.no_next_hop.add(count);
+        mbuf::free(&mut self.received);
     }
 
     #[inline]
@@ -297,6 +329,10 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             };
             match order {
                 ProtectOrder::Send(parcel) => self.send_parcel(now, &parcel),
+                ProtectOrder::NextHop(mac) => {
+                    self.config.outer.set_destination(mac);
+                    self.config.has_hop = true;
+                }
             }
         }
     }
@@ -332,7 +368,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             }
             let mbuf = self.spare.pop();
             let Some((packet, len)) =
-                mbuf.and_then(|mbuf| emit(&self.config, self.repair_key, mbuf, &repair))
+                mbuf.and_then(|mbuf| emit(&self.config, self.repair_key, self.dscp, mbuf, &repair))
             else {
                 self.counters.repair_no_mbuf.add(1);
                 continue;
@@ -371,7 +407,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         let arrived = shaper.map(|shaper| shaper.admit(received, encoder.is_due(), counters));
         let count = received.len();
         let mut tally = Tally::default();
-        for mbuf in fetched(std::mem::take(&mut self.received), HEADERS, |_| true) {
+        for mbuf in fetched(std::mem::take(&mut self.received), self.headers, |_| true) {
             self.take_in(now, mbuf, &mut tally);
         }
         self.look(now);
@@ -438,14 +474,25 @@ fn note(
 fn emit(
     config: &ProtectConfig,
     key: Option<CheckKey>,
+    dscp: u8,
     mut mbuf: Mbuf,
     repair: &Repair<'_>,
 ) -> Option<(Mbuf, u64)> {
-    let len = OUTER_LEN + repair::packet_len(repair);
+    let outer = &config.outer;
+    let behind = repair::packet_len(repair);
+    let len = outer.len() + behind;
     let packet = mbuf.append(len)?;
-    packet[..OUTER_LEN].copy_from_slice(config.outer.ether.as_bytes());
-    repair::emit(repair, config.channel, config.epoch, key, &mut packet[OUTER_LEN..]);
+    outer.write(packet, behind, dscp);
+    repair::emit(repair, config.channel, config.epoch, key, packet.get_mut(outer.len()..)?);
+    outer.seal(Some(packet));
     Some((mbuf, len as u64))
+}
+
+/// The longest frame with this header that crosses a WAN of this MTU as it is. An MTU does not count a
+/// VLAN tag.
+fn max_bypassed(mtu: u16, ether: &Ether) -> usize {
+    let tag = if ether.is_tagged() { 4 } else { 0 };
+    usize::from(mtu) + OUTER_LEN + tag
 }
 
 impl<L: Receive, W: Transmit> Room for Protect<L, W> {
@@ -460,6 +507,9 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
             return 0;
         }
         self.lan.receive(now, &mut self.received);
+        if !self.config.has_hop {
+            self.drop_received();
+        }
         let received = self.received.len();
         let sent = self.forward(now);
         self.publish(now, received == BURST);

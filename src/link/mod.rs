@@ -8,8 +8,10 @@
 //! * **Must not:** do any input or output, read a clock, or throw dice: all of that is passed in.
 
 pub mod heard;
+pub mod neighbour;
 pub mod replay;
 pub mod supervisor;
 
 pub use heard::{Heard, What};
+pub use neighbour::{Neighbour, NeighbourConfig, News};
 pub use supervisor::{Supervisor, SupervisorConfig};

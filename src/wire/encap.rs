@@ -19,10 +19,13 @@ use std::net::IpAddr;
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::network_endian::U16;
 
+use super::arp;
 use super::checksum::{Sum, pseudo_header};
 use super::ipv4::{self, IPV4_LEN, Ipv4};
 use super::ipv6::{self, IPV6_LEN, Ipv6};
+use super::node::{ICMP, ICMPV6};
 use super::outer::{Ether, OUTER_LEN};
+use super::parcel::Parcel;
 use super::udp::{UDP, UDP_LEN, Udp};
 
 /// How many routers a packet may pass, as hosts have it.
@@ -251,6 +254,12 @@ impl Outer {
         }
     }
 
+    /// Whether packets have a UDP checksum.
+    #[inline]
+    pub fn seals(&self) -> bool {
+        self.checksum
+    }
+
     /// Computes the UDP checksum of a packet that is complete, if that is wanted.
     #[inline]
     pub fn seal(&self, packet: Option<&mut [u8]>) {
@@ -261,10 +270,19 @@ impl Outer {
         }
     }
 
-    /// Whether packets are to be sealed when they are complete.
-    #[inline]
-    pub fn seals(&self) -> bool {
-        self.checksum
+    /// A parcel with this header in front; `None` if it is too long.
+    pub fn wrap(&self, parcel: &Parcel, dscp: u8) -> Option<Parcel> {
+        let mut packet = vec![0; self.len + parcel.len()];
+        self.write(&mut packet, parcel.len(), dscp);
+        parcel.write(&mut packet[self.len..]);
+        self.seal(Some(&mut packet));
+        let bytes = Parcel::of(&[&packet[..self.len + parcel.bytes().len()]])?;
+        Some(bytes.padded_to(packet.len()))
+    }
+
+    /// The EtherType that the header begins with, a tag's if it is tagged.
+    pub fn ethertype(&self) -> u16 {
+        u16::from_be_bytes([self.bytes[FROM], self.bytes[FROM + 1]])
     }
 
     fn compute(&self, packet: &mut [u8]) {
@@ -327,6 +345,9 @@ pub struct Pattern {
     mask: [u8; MAX_OUTER],
     len: usize,
     ethertype: [u8; 2],
+    /// Our own address, if there is one, and where an IP header begins.
+    ours: Option<IpAddr>,
+    ip: usize,
 }
 
 /// Where a header begins to matter: behind the Ethernet addresses.
@@ -371,7 +392,14 @@ impl Pattern {
             mask[udp + 1] = 0;
             mask[udp + 4..udp + UDP_LEN].fill(0);
         }
-        Pattern { bytes, mask, len, ethertype: [bytes[FROM], bytes[FROM + 1]] }
+        Pattern {
+            bytes,
+            mask,
+            len,
+            ethertype: [bytes[FROM], bytes[FROM + 1]],
+            ours: encapsulation.tunnel().map(|tunnel| tunnel.ours),
+            ip: OUTER_LEN + encapsulation.vlan.map_or(0, |_| TAG_LEN),
+        }
     }
 
     /// Bytes of the header.
@@ -379,6 +407,31 @@ impl Pattern {
     #[expect(clippy::len_without_is_empty, reason = "it never is")]
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether the gateway has an address of its own.
+    pub fn is_routed(&self) -> bool {
+        self.ours.is_some()
+    }
+
+    /// Whether a frame that is not one of our packets is for the gateway itself: ARP, or ICMP to its
+    /// address or, with IPv6, to everyone on the link. What it says is not looked at.
+    #[cold]
+    pub fn is_for_gateway(&self, frame: &[u8]) -> bool {
+        let is = |from: usize, bytes: &[u8]| frame.get(from..from + bytes.len()) == Some(bytes);
+        let ip = self.ip;
+        match self.ours {
+            Some(IpAddr::V4(ours)) => {
+                let icmp = is(ip + 9, &[ICMP]) && is(ip + 16, &ours.octets());
+                is(ip - 2, &arp::ETHERTYPE.to_be_bytes())
+                    || is(ip - 2, &ipv4::ETHERTYPE.to_be_bytes()) && icmp
+            }
+            Some(IpAddr::V6(ours)) => {
+                let to_us = is(ip + 24, &ours.octets()) || is(ip + 24, &[0xFF, 0x02]);
+                is(ip - 2, &ipv6::ETHERTYPE.to_be_bytes()) && is(ip + 6, &[ICMPV6]) && to_us
+            }
+            None => false,
+        }
     }
 
     /// Takes the header off.
