@@ -5,6 +5,7 @@
 mod auto;
 mod bridge;
 pub mod changes;
+mod encap;
 pub mod keys;
 mod link;
 mod netsync;
@@ -27,13 +28,14 @@ use crate::wire::outer::OUTER_LEN;
 use crate::wire::shim::Integrity;
 
 pub use auto::AutoSection;
+pub use encap::{Address, CarrierName, DscpValue, Host};
 pub use link::{ControlSection, LinkSection};
 pub use netsync::{GroupName, NetsyncSection, TrackSection};
 pub use values::{Mac, Sparse};
 use values::{
-    default_address_age, default_addresses, default_ethertype, default_idle, default_lan_mtu,
-    default_latency, default_memory_limit, default_mss_clamp, default_peer, default_queue, device,
-    devices, rate, size, text, time, times,
+    default_address_age, default_addresses, default_idle, default_lan_mtu, default_latency,
+    default_memory_limit, default_mss_clamp, default_peer, default_queue, device, devices, rate,
+    size, text, time, times,
 };
 use workers::MAX_CHANNELS;
 pub use workers::{RoomName, Split, WorkerSection};
@@ -166,15 +168,39 @@ pub struct WanSection {
     pub port: Device,
     /// The WAN's MTU.
     pub mtu: u16,
-    /// EtherType of our packets.
-    #[serde(default = "default_ethertype")]
-    pub ethertype: u16,
-    /// The peer's address.
-    #[serde(default = "default_peer")]
-    pub peer_mac: Mac,
-    /// Frames too large to protect.
+    /// What carries our packets.
     #[serde(default)]
-    pub oversize: Oversize,
+    pub encapsulation: CarrierName,
+    /// The VLAN of all that we send and take.
+    #[serde(default)]
+    pub vlan: Option<u16>,
+    /// EtherType of our packets; none is 0x88B5.
+    #[serde(default)]
+    pub ethertype: Option<u16>,
+    /// The Ethernet address of the peer's port; none is everyone.
+    #[serde(default)]
+    pub peer_mac: Option<Mac>,
+    /// Our own address, in a routed WAN.
+    #[serde(default)]
+    pub address: Option<Address>,
+    /// The router that leads to the peer; none is the peer itself.
+    #[serde(default)]
+    pub gateway: Option<Host>,
+    /// The peer's address, in a routed WAN.
+    #[serde(default)]
+    pub peer: Option<Host>,
+    /// Where both receive; none is 8147.
+    #[serde(default)]
+    pub udp_port: Option<u16>,
+    /// Whether UDP checksums are computed; none is no.
+    #[serde(default)]
+    pub udp_checksum: Option<bool>,
+    /// The traffic class; none is each frame's own.
+    #[serde(default)]
+    pub dscp: Option<DscpValue>,
+    /// Frames too large to protect; none is what the encapsulation allows.
+    #[serde(default)]
+    pub oversize: Option<Oversize>,
     /// What the link or its contract takes, in bits per second; none is what the port takes.
     #[serde(default, deserialize_with = "rate")]
     pub rate: Option<u64>,
@@ -193,6 +219,13 @@ pub struct WanSection {
     /// Queues each way, at most; none is as many as workers need.
     #[serde(default)]
     pub queues: Option<u16>,
+}
+
+impl WanSection {
+    /// The Ethernet address of the peer's port, where that is not asked for.
+    pub fn peer_mac(&self) -> [u8; 6] {
+        self.peer_mac.unwrap_or_else(default_peer).0
+    }
 }
 
 /// `[code]`
@@ -288,9 +321,8 @@ impl Config {
         if !(256..=9600).contains(&self.wan.mtu) {
             return bad("wan.mtu", format!("got {}, expected 256 to 9600", self.wan.mtu));
         }
-        if self.wan.ethertype < 0x600 {
-            let got = self.wan.ethertype;
-            return bad("wan.ethertype", format!("got {got:#06x}, expected 0x0600 to 0xffff"));
+        if let Err((key, problem)) = self.wan.encapsulation() {
+            return bad(key, problem);
         }
         if let Some(port) = self.lan.ports().find(|port| port.name() == self.wan.port.name()) {
             let name = port.name();
@@ -391,17 +423,20 @@ impl Config {
             timing.flush_cap = cap;
         }
         debug_assert!(code.max_age.len() <= MAX_LAYERS);
+        // It was validated.
+        let (encapsulation, next_hop) = self.wan.encapsulation().unwrap_or_default();
         Blueprint {
             side: self.gateway.side,
             integrity: code.integrity,
             keys: None,
             link_local: self.lan.link_local,
-            oversize: self.wan.oversize,
+            oversize: self.wan.oversize(),
             too_big: self.lan.too_big,
             mss_clamp: self.wan.mss_clamp,
             lan_frame: usize::from(self.lan.mtu) + OUTER_LEN + TAGS,
             wan_mtu: self.wan.mtu,
-            ethertype: self.wan.ethertype,
+            encapsulation,
+            next_hop,
             sparse: code.sparse.resolve(&code.layers),
             timing,
             code: code.layers.clone(),
@@ -494,7 +529,87 @@ mod tests {
         let (shown, default) = (parse(&shown).unwrap(), parse(WEST).unwrap());
         assert_eq!(format!("{:?}", blueprint(&shown)), format!("{:?}", blueprint(&default)));
         assert_eq!(shown.gateway.memory_limit, default.gateway.memory_limit);
-        assert_eq!(shown.wan.peer_mac, default.wan.peer_mac);
+        assert_eq!(shown.wan.peer_mac(), default.wan.peer_mac());
+    }
+
+    /// The shipped file's example of a routed WAN, what goes into `[wan]`.
+    fn with_udp() -> String {
+        let keys = ["address", "peer", "gateway", "udp_port", "dscp", "udp_checksum"];
+        let example = WEST
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(|line| line.split_once(" = ").is_some_and(|(key, _)| keys.contains(&key)));
+        let example = ["mtu = 9000\nencapsulation = \"udp\""].into_iter().chain(example);
+        with(WEST, "mtu = 9000", &example.collect::<Vec<_>>().join("\n"))
+    }
+
+    #[test]
+    fn the_shipped_example_of_a_routed_wan_is_one() {
+        let example = parse(&with_udp()).unwrap();
+        let blueprint = blueprint(&example);
+        let tunnel = blueprint.encapsulation.tunnel().unwrap();
+        assert_eq!((tunnel.ours.to_string(), tunnel.port), ("192.0.2.1".to_owned(), 8147));
+        assert_eq!(blueprint.next_hop.unwrap().to_string(), "192.0.2.254");
+        assert_eq!(blueprint.oversize, Oversize::Drop);
+        // What it shows as defaults are the defaults.
+        let fewer = with_udp();
+        let fewer: Vec<&str> = fewer
+            .lines()
+            .filter(|line| {
+                !["udp_port", "dscp", "udp_checksum"].iter().any(|key| line.starts_with(key))
+            })
+            .collect();
+        let default = parse(&fewer.join("\n")).unwrap();
+        assert_eq!(blueprint.encapsulation, self::blueprint(&default).encapsulation);
+    }
+
+    #[test]
+    fn what_a_routed_wan_lacks_or_has_too_much_is_named() {
+        for (from, to, expected) in [
+            ("address", "", &["wan.address", "missing", "192.0.2.1/24"][..]),
+            (
+                "address",
+                "address = \"192.0.2.1\"",
+                &["192.0.2.1", "expected an IP address and its"],
+            ),
+            ("address", "address = \"192.0.2.255/24\"", &["wan.address", "of one host"]),
+            ("address", "address = \"2001:db8::1/64\"", &["wan.peer", "family of 2001:db8::1"]),
+            ("peer =", "", &["wan.peer", "missing"]),
+            ("peer =", "peer = \"here\"", &["here", "expected an IP address"]),
+            ("peer =", "peer = \"192.0.2.1\"", &["wan.peer", "which is wan.address"]),
+            ("peer =", "peer = \"224.0.0.1\"", &["wan.peer", "of one host"]),
+            ("gateway", "", &["wan.gateway", "198.51.100.1 is not in the network of 192.0.2.1/24"]),
+            ("gateway", "gateway = \"192.0.3.1\"", &["wan.gateway", "in the network of"]),
+            ("udp_port", "udp_port = 0", &["wan.udp_port", "got 0"]),
+            ("udp_port", "udp_port = 70000", &["70000"]),
+            ("dscp", "dscp = 64", &["dscp 64", "0 to 63"]),
+            ("dscp", "dscp = \"low\"", &["low", "\"copy\""]),
+            ("udp_checksum", "oversize = \"bypass\"", &["wan.oversize", "\"drop\""]),
+            ("udp_checksum", "ethertype = 0x88B5", &["wan.ethertype", "expected none"]),
+            (
+                "udp_checksum",
+                "peer_mac = \"02:00:00:00:00:01\"",
+                &["wan.peer_mac", "expected none"],
+            ),
+            ("udp_checksum", "vlan = 4095", &["wan.vlan", "got 4095, expected 1 to 4094"]),
+            (
+                "encapsulation",
+                "encapsulation = \"ether\"",
+                &["wan.address", "encapsulation = \"udp\""],
+            ),
+            ("encapsulation", "encapsulation = \"gre\"", &["gre", "udp"]),
+        ] {
+            let error = parse(&with(&with_udp(), from, to)).expect_err(to);
+            assert!(expected.iter().all(|part| error.contains(part)), "{to}: {error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+        let tagged = with(WEST, "mtu = 9000", "mtu = 9000\nvlan = 5\noversize = \"bypass\"");
+        assert!(parse(&tagged).unwrap_err().contains("wan.vlan"));
+        let v6 = with(&with_udp(), "address", "address = \"2001:db8::1/64\"");
+        let v6 = with(&with(&v6, "peer =", "peer = \"2001:db8::2\""), "gateway", "");
+        assert!(parse(&v6).is_ok());
+        let small = with(&v6, "mtu = 9000", "mtu = 1279");
+        assert!(parse(&small).unwrap_err().contains("expected at least 1280 for IPv6"));
     }
 
     /// The shipped file's example of `[netsync]`.

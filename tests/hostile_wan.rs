@@ -26,3 +26,5 @@ mod mutations;
 mod protect;
 #[path = "hostile_wan/reasons.rs"]
 mod reasons;
+#[path = "hostile_wan/routed.rs"]
+mod routed;

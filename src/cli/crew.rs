@@ -15,6 +15,7 @@ use crate::gateway::flows::{Acks, Exit, Publisher, PublisherConfig};
 use crate::gateway::{
     Blueprint, Dispatch, Gather, Protect, Queues, Recover, Room, Spread, Steward, TooBig,
 };
+use crate::wire::encap::Pattern;
 
 /// How many packets may be on their way from one worker to another: enough for a core that rests.
 pub(super) const DEPTH: u32 = 1023;
@@ -101,7 +102,7 @@ impl Crew {
             writers: ours,
             spread: Spread::Channels {
                 from: blueprint.side.other(),
-                ethertype: blueprint.ethertype,
+                pattern: Pattern::new(&blueprint.encapsulation),
             },
             server: split.wan,
         };
@@ -116,7 +117,7 @@ impl Crew {
             }
         };
         let (wan, wan_ends) = Berth::open(eal, wan, &pool)?;
-        let (mac, peer) = (wan.port.mac(), config.wan.peer_mac.0);
+        let (mac, peer) = (wan.port.mac(), config.wan.peer_mac());
         let numbered = || 0u8..;
         let mut answers = Vec::new();
         let protect = numbered().zip(&split.protect).zip(lan_ends.rx.into_iter().zip(wan_ends.tx));
@@ -282,7 +283,7 @@ impl Berth {
     fn open(eal: &Eal, wanted: Wanted<'_>, pool: &Mempool) -> Result<(Berth, Queued), PortError> {
         let Wanted { name, readers, writers, spread, server, .. } = wanted;
         let port = open_port(eal, wanted.device, wanted.mtu, wanted.queues, pool)?;
-        let own_queues = match spread {
+        let own_queues = match &spread {
             Spread::Flows => usize::from(port.rx_queues()) == readers,
             Spread::Channels { .. } => [usize::from(port.rx_queues()), readers] == [1, 1],
         };

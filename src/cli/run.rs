@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let epoch = epoch();
     let mut crew = Crew::new(&eal, &config, &split, &blueprint, epoch)?;
     let mut steward =
-        blueprint.steward(&config.link.settings(), epoch, crew.wan_mac(), config.wan.peer_mac.0);
+        blueprint.steward(&config.link.settings(), epoch, crew.wan_mac(), config.wan.peer_mac());
     crew.obey(&mut steward);
     let start = Instant::now();
     let netsync = match &config.netsync {

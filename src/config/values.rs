@@ -8,7 +8,6 @@ use serde::{Deserialize, Deserializer};
 use crate::dpdk::Device;
 use crate::fec::Code;
 use crate::units::{parse_rate, parse_size, parse_time};
-use crate::wire::outer::ETHERTYPE;
 
 /// Which code sparse traffic gets.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -82,10 +81,6 @@ pub(super) fn default_memory_limit() -> u64 {
 
 pub(super) fn default_lan_mtu() -> u16 {
     1500
-}
-
-pub(super) fn default_ethertype() -> u16 {
-    ETHERTYPE
 }
 
 /// Everyone: right on any circuit that has just the peer at its other end.

@@ -99,6 +99,8 @@ counters! {
         no_keys,
         /// Dropped: no buffer was free to encrypt it into.
         seal_failed,
+        /// Dropped: the next hop on the WAN was not yet found.
+        no_next_hop,
         /// Repair packets not sent: no buffer was free.
         repair_no_mbuf,
         /// Repair packets not sent: `source-first` shed them. And packets that went without a layer's
@@ -146,9 +148,9 @@ counters! {
         recovered,
         /// Of those, frames that came unprotected.
         bypassed,
-        /// Control packets that were verified and handed up.
+        /// Control packets that were verified, and frames for the gateway itself, handed up.
         control_heard,
-        /// Control packets that were verified, but dropped: control did not keep up.
+        /// The same, but dropped: control did not keep up.
         control_unheard,
         /// Frames sent on the LAN for control.
         control_sent,
@@ -199,7 +201,7 @@ counters! {
         unconfirmed,
         /// Rejected: behind the window, so that nobody knows whether it was delivered.
         too_old,
-        /// Rejected: not of this protocol, or a frame for bridges only.
+        /// Rejected: not the peer's, by EtherType, addresses or ports; or a frame for bridges only.
         foreign,
         /// Dropped: in several buffers.
         not_contiguous,
@@ -261,7 +263,7 @@ counters! {
 impl ProtectCounters {
     /// The reasons for which a frame from the LAN was dropped, and how many were.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 9] = [
+        const REASONS: [&str; 10] = [
             "link_local_dropped",
             "peer_down",
             "runt",
@@ -270,6 +272,7 @@ impl ProtectCounters {
             "no_headroom",
             "no_keys",
             "seal_failed",
+            "no_next_hop",
             "overload_dropped",
         ];
         self.each().filter(|(name, _)| REASONS.contains(name))

@@ -3,12 +3,13 @@
 //! Both `run` and the laboratory build their gateways from this, so that they are the same.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use thiserror::Error;
 
 use super::protect::ProtectConfig;
 use super::recover::RecoverConfig;
-use super::settings::{LinkLocal, LinkSettings, Outer, Oversize, Side, TooBig};
+use super::settings::{LinkLocal, LinkSettings, Oversize, Side, TooBig};
 use super::shaper::Limit;
 use super::steward::Steward;
 use crate::dpdk::Kept;
@@ -17,14 +18,15 @@ use crate::dpdk::mempool;
 use crate::fec::group::MAX_RUNS;
 use crate::fec::xor::Engine;
 use crate::fec::{Code, DecoderConfig, EncoderConfig, Run, Timing};
-use crate::link::{HelloConfig, Supervisor, SupervisorConfig};
+use crate::link::{HelloConfig, Neighbour, NeighbourConfig, Supervisor, SupervisorConfig};
 use crate::safety::planner::LAYERS as MOST_LAYERS;
 use crate::wire::control::Sender;
-use crate::wire::hello::{Encapsulation, Facts};
+use crate::wire::encap::{Encapsulation, MAX_OUTER, Outer, Pattern};
+use crate::wire::hello::{self, Facts};
 use crate::wire::icmp::V6_LEAST_MTU;
 use crate::wire::outer::{MIN_FRAME, OUTER_LEN};
 use crate::wire::repair::{KEYED_REPAIR_LEN, REPAIR_LEN};
-use crate::wire::seal::Mode;
+use crate::wire::seal::{KEYED_SHIM_LEN, Mode};
 use crate::wire::shim::Integrity;
 
 /// What a repair packet that merges bins has in its header beyond one that does not, at most.
@@ -37,6 +39,7 @@ const IN_PASSING: usize = 8 * 1024 - 1;
 const AT_A_PORT: u32 = 4 * 1024;
 /// Longer frames than this have several mbufs, and no WAN lets them through.
 pub const MAX_PORT_MTU: u16 = 16_000;
+const _: () = assert!(MAX_OUTER + KEYED_SHIM_LEN <= mempool::HEADROOM as usize);
 /// Two Ethernet VLAN tags, which an MTU doesn't count.
 pub const TAGS: usize = 8;
 
@@ -61,8 +64,10 @@ pub struct Blueprint {
     pub lan_frame: usize,
     /// The WAN's MTU.
     pub wan_mtu: u16,
-    /// The EtherType of our packets on the WAN.
-    pub ethertype: u16,
+    /// What surrounds our packets on the WAN.
+    pub encapsulation: Encapsulation,
+    /// The next hop's address, where the WAN is routed.
+    pub next_hop: Option<IpAddr>,
     /// The code for dense traffic.
     pub code: Code,
     /// The code for sparse traffic.
@@ -96,7 +101,7 @@ pub enum BlueprintError {
     MtuTooSmall {
         /// What was given.
         mtu: u16,
-        /// What headers take.
+        /// What is in front of a repair's bytes.
         headers: usize,
         /// What is needed.
         least: usize,
@@ -174,7 +179,8 @@ impl Blueprint {
             mss_clamp: false,
             lan_frame: 1500 + OUTER_LEN + TAGS,
             wan_mtu: 9000,
-            ethertype: crate::wire::outer::ETHERTYPE,
+            encapsulation: Encapsulation::default(),
+            next_hop: None,
             sparse: Some(code.short()),
             timing: Timing::new(&code),
             code,
@@ -191,7 +197,7 @@ impl Blueprint {
     /// Whether it can be built within `limit` bytes.
     pub fn check(&self, limit: u64) -> Result<(), BlueprintError> {
         let mtu = self.wan_mtu;
-        let headers = self.repair_len();
+        let headers = self.repair_headers();
         let least = headers + MIN_FRAME + MORE_RUNS;
         if usize::from(mtu) < least {
             return Err(BlueprintError::MtuTooSmall { mtu, headers, least });
@@ -237,7 +243,7 @@ impl Blueprint {
                  will be {fate}; a WAN MTU of {} would protect them",
                 protected + 1,
                 self.wan_mtu,
-                lan + self.repair_len(),
+                lan + self.repair_headers(),
             ));
         }
         let (ip, least) = (self.max_ip(), V6_LEAST_MTU);
@@ -245,7 +251,7 @@ impl Blueprint {
             warnings.push(format!(
                 "IP packets of {ip} bytes fit, and IPv6 needs {least}: larger ones of it will be \
                  unprotected or dropped; a WAN MTU of {} would protect them",
-                least + OUTER_LEN + self.repair_len(),
+                least + OUTER_LEN + self.repair_headers(),
             ));
         }
         if self.integrity == Integrity::Off && self.keys.is_none() {
@@ -258,14 +264,15 @@ impl Blueprint {
         warnings
     }
 
-    /// The longest frame that is protected, in bytes.
-    pub fn max_protected(&self) -> usize {
-        usize::from(self.wan_mtu).saturating_sub(self.repair_len()).min(self.lan_frame)
+    /// What a repair packet has in front of its bytes, of what the WAN's MTU counts.
+    fn repair_headers(&self) -> usize {
+        let behind = if self.keys.is_some() { KEYED_REPAIR_LEN } else { REPAIR_LEN };
+        self.encapsulation.overhead() + behind
     }
 
-    /// Bytes of a repair packet's headers behind the outer one.
-    fn repair_len(&self) -> usize {
-        if self.keys.is_some() { KEYED_REPAIR_LEN } else { REPAIR_LEN }
+    /// The longest frame that is protected, in bytes.
+    pub fn max_protected(&self) -> usize {
+        usize::from(self.wan_mtu).saturating_sub(self.repair_headers()).min(self.lan_frame)
     }
 
     /// What happens to frames too large to protect: with keys, nothing unauthenticated is believed.
@@ -291,7 +298,7 @@ impl Blueprint {
 
     /// The MTU that the WAN port needs: no more than our own packets, if the WAN's is larger.
     pub fn wan_port_mtu(&self) -> u16 {
-        let largest = self.repair_len() + MORE_RUNS + self.max_protected();
+        let largest = self.repair_headers() + MORE_RUNS + self.max_protected();
         largest.max(self.lan_frame).min(usize::from(self.wan_mtu)) as u16
     }
 
@@ -375,7 +382,8 @@ impl Blueprint {
             sparse: self.sparse.clone(),
             timing: self.timing.clone(),
             max_frame,
-            repair_room: (usize::from(self.wan_mtu) - self.repair_len()).min(max_frame + MORE_RUNS),
+            repair_room: (usize::from(self.wan_mtu) - self.repair_headers())
+                .min(max_frame + MORE_RUNS),
             engine: Engine::detect(),
         }
     }
@@ -390,7 +398,8 @@ impl Blueprint {
         }
     }
 
-    /// `protect` of worker number `worker`, sending from `source` to `destination`.
+    /// `protect` of worker number `worker`, sending from `source` to `destination`, or where control
+    /// says if the WAN is routed.
     pub fn protect(
         &self,
         worker: u8,
@@ -403,7 +412,9 @@ impl Blueprint {
             epoch,
             integrity: self.integrity,
             keys: self.keys,
-            outer: Outer::new(source, destination, self.ethertype, self.wan_mtu),
+            outer: Outer::new(&self.encapsulation, self.side.channel(worker), source, destination),
+            has_hop: self.next_hop.is_none(),
+            wan_mtu: self.wan_mtu,
             link_local: self.link_local,
             oversize: self.oversize(),
             // Channels share nothing, so each has its part.
@@ -432,23 +443,38 @@ impl Blueprint {
                 facts: self.facts(),
                 interval: link.hello,
                 largest: self.wan_port_mtu(),
-                overhead: 0,
+                overhead: self.encapsulation.overhead() as u16,
             },
         };
-        let outer = Outer::new(source, destination, self.ethertype, self.wan_mtu);
-        Steward::new(Supervisor::new(config), outer, link.peer_down)
+        let outer = Outer::new(&self.encapsulation, channel, source, destination);
+        let neighbour = self.encapsulation.tunnel().zip(self.next_hop).map(|(tunnel, hop)| {
+            let vlan = self.encapsulation.vlan;
+            Neighbour::new(NeighbourConfig {
+                mac: source,
+                vlan,
+                ours: tunnel.ours,
+                hop,
+                peer: tunnel.peer,
+            })
+        });
+        Steward::new(Supervisor::new(config), outer, neighbour, link.peer_down)
     }
 
     /// What the peer must agree with.
     fn facts(&self) -> Facts {
+        let encapsulation = match self.encapsulation.tunnel() {
+            None => hello::Encapsulation::ETHER,
+            Some(tunnel) if tunnel.ours.is_ipv4() => hello::Encapsulation::UDP4,
+            Some(_) => hello::Encapsulation::UDP6,
+        };
         Facts {
             integrity: self.integrity as u8,
-            encapsulation: Encapsulation::ETHER,
+            encapsulation,
             channels_out: self.channels_out,
             channels_in: self.channels_in,
             wan_mtu: self.wan_mtu,
             max_frame: self.max_protected() as u16,
-            unprotected: self.oversize == Oversize::Bypass,
+            unprotected: self.oversize() == Oversize::Bypass,
         }
     }
 
@@ -458,7 +484,7 @@ impl Blueprint {
             channel: self.side.other().channel(worker),
             integrity: self.integrity,
             keys: self.keys,
-            ethertype: self.ethertype,
+            pattern: Pattern::new(&self.encapsulation),
             oversize: self.oversize(),
             clamp: self.clamp(),
             decoder: self.decoder(),
@@ -469,6 +495,7 @@ impl Blueprint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::encap::{Carrier, Dscp, TAG_LEN, Tunnel};
 
     fn blueprint(code: &str) -> Blueprint {
         Blueprint::new(Side::West, code.parse().unwrap())
@@ -533,14 +560,30 @@ mod tests {
 
     #[test]
     fn whatever_is_protected_fits_the_wan_with_its_repairs() {
-        for wan_mtu in [300, 1500, 9000] {
-            let blueprint = Blueprint { wan_mtu, ..blueprint("20:97,101+g1") };
-            let encoder = blueprint.encoder();
-            assert!(encoder.repair_room >= encoder.max_frame);
-            assert!(encoder.repair_room + REPAIR_LEN <= usize::from(wan_mtu));
-            let longest = OUTER_LEN + REPAIR_LEN + encoder.repair_room;
-            assert!(longest + usize::from(mempool::HEADROOM) <= usize::from(blueprint.data_room()));
-            assert!(REPAIR_LEN + encoder.repair_room <= usize::from(blueprint.wan_port_mtu()));
+        let tunnel = |ours: &str, peer: &str| {
+            let [ours, peer] = [ours, peer].map(|address| address.parse().unwrap());
+            let (port, dscp, checksum) = (8147, Dscp::Copy, false);
+            let carrier = Carrier::Udp(Tunnel { ours, peer, port, dscp, checksum });
+            Encapsulation { vlan: Some(100), carrier }
+        };
+        let v4 = tunnel("192.0.2.1", "198.51.100.1");
+        let v6 = tunnel("2001:db8:1::1", "2001:db8:2::1");
+        for (encapsulation, longest_at_1500) in
+            [(Encapsulation::default(), 1458), (v4, 1430), (v6, 1410)]
+        {
+            for wan_mtu in [300, 1500, 9000] {
+                let blueprint = Blueprint { wan_mtu, encapsulation, ..blueprint("20:97,101+g1") };
+                let encoder = blueprint.encoder();
+                if wan_mtu == 1500 {
+                    assert_eq!(encoder.max_frame, longest_at_1500);
+                }
+                assert!(encoder.repair_room >= encoder.max_frame);
+                let longest = encapsulation.overhead() + REPAIR_LEN + encoder.repair_room;
+                assert!(longest <= usize::from(wan_mtu));
+                assert!(longest <= usize::from(blueprint.wan_port_mtu()));
+                let room = usize::from(blueprint.data_room() - mempool::HEADROOM);
+                assert!(OUTER_LEN + TAG_LEN + longest <= room);
+            }
         }
     }
 }

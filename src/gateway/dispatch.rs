@@ -22,7 +22,7 @@ use super::settings::Side;
 use super::worker::Room;
 use crate::control::counters::DispatchCounters;
 use crate::dpdk::mbuf::Burst;
-use crate::wire::outer::Ether;
+use crate::wire::encap::{Arrival, Pattern};
 use crate::wire::{flow, shim};
 
 /// How long a worker may take nothing before others stop waiting for it, in nanoseconds: longer than
@@ -30,32 +30,35 @@ use crate::wire::{flow, shim};
 pub const STALL: u64 = 10_000_000_000;
 
 /// How packets are spread over workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each port")]
 pub enum Spread {
     /// By flow: frames from a LAN.
     Flows,
     /// By the channel of whoever sent them: packets from the WAN. A packet of a channel that there is
     /// no worker for goes to the first worker, who counts and rejects it. Frames that cross the WAN
-    /// unprotected go by flow, as they did where they were sent.
+    /// unprotected go by flow, as they did where they were sent; those for a gateway with an address go
+    /// to the first worker.
     Channels {
         /// Who sent them.
         from: Side,
-        /// The EtherType of their packets.
-        ethertype: u16,
+        /// What their packets' outer headers look like.
+        pattern: Pattern,
     },
 }
 
 impl Spread {
     /// Whose of `n` workers a frame is.
     #[inline]
-    fn target(self, frame: &[u8], n: usize) -> usize {
-        if let Spread::Channels { from, ethertype } = self {
-            match Ether::parse(frame) {
-                Some((ether, packet)) if ether.ethertype.get() == ethertype => {
+    fn target(&self, frame: &[u8], n: usize) -> usize {
+        if let Spread::Channels { from, pattern } = self {
+            match pattern.strip(frame) {
+                Arrival::Packet(packet) => {
                     let channel = shim::channel_of(packet).unwrap_or(from.channel(0));
                     let number = usize::from(channel.wrapping_sub(from.channel(0)));
                     return if number < n { number } else { 0 };
                 }
+                _ if pattern.is_routed() => return 0,
                 _ => {}
             }
         }
@@ -198,6 +201,7 @@ mod tests {
     use super::*;
     use crate::dpdk::{Mempool, mempool, test_eal};
     use crate::gateway::Gather;
+    use crate::wire::Encapsulation;
 
     const ETHERTYPE: u16 = crate::wire::outer::ETHERTYPE;
 
@@ -257,6 +261,10 @@ mod tests {
 
     fn identity(frame: &[u8]) -> (u8, u16) {
         (frame[35], u16::from_be_bytes([frame[42], frame[43]]))
+    }
+
+    fn pattern() -> Pattern {
+        Pattern::new(&Encapsulation::default())
     }
 
     /// A packet of a channel.
@@ -322,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_channel_goes_to_its_worker_and_what_has_none_to_the_first() {
-        let spread = Spread::Channels { from: Side::East, ethertype: ETHERTYPE };
+        let spread = Spread::Channels { from: Side::East, pattern: pattern() };
         let mut stage = Stage::new("channels", spread, 3);
         let short = packet(0x82)[..20].to_vec();
         stage.bring([0x80, 0x82, 0x81, 0x83, 0, 1, 0xFF].map(packet));
@@ -344,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_has_stalled_holds_back_others_no_longer() {
-        let spread = Spread::Channels { from: Side::West, ethertype: ETHERTYPE };
+        let spread = Spread::Channels { from: Side::West, pattern: pattern() };
         let mut stage = Stage::new("stalled", spread, 2);
         let alternating = || [packet(0), packet(1)].into_iter().cycle();
         *stage.workers[0].takes.lock().unwrap() = 0;
@@ -369,7 +377,7 @@ mod tests {
 
     #[test]
     fn nothing_is_dropped_while_nobody_takes_anything() {
-        let spread = Spread::Channels { from: Side::West, ethertype: ETHERTYPE };
+        let spread = Spread::Channels { from: Side::West, pattern: pattern() };
         let mut stage = Stage::new("shut", spread, 2);
         stage.workers.iter().for_each(|worker| *worker.takes.lock().unwrap() = 0);
         stage.bring([packet(0), packet(1)].into_iter().cycle().take(200));

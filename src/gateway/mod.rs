@@ -41,7 +41,7 @@ pub use gather::Gather;
 pub use io::{Outbox, Queues, Receive, Transmit};
 pub use protect::Protect;
 pub use recover::{Observer, Recover};
-pub use settings::{LinkLocal, LinkSettings, Outer, Oversize, Side, TooBig};
+pub use settings::{LinkLocal, LinkSettings, Oversize, Side, TooBig};
 pub use shaper::{Limit, Overload};
 pub use steward::Steward;
 pub use worker::{Idle, Room, Worker};

@@ -30,6 +30,8 @@ pub enum ProtectOrder {
     Send(Parcel),
     /// Treat frames from the LAN so.
     Mode(Mode),
+    /// Send everything to the station with this Ethernet address.
+    NextHop([u8; 6]),
 }
 
 /// What control tells a room that recovers.

@@ -12,28 +12,25 @@ mod keyed;
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
-use zerocopy::IntoBytes;
 
 use super::backlog::Waiting;
 use super::fit::{self, Teller};
 use super::flows::Publisher;
 use super::io::{Outbox, Receive, Transmit, fetched};
 use super::post::{self, Mode, Obeyed, Parcel, ProtectOrder};
-use super::settings::{LinkLocal, Outer, Oversize};
+use super::settings::{LinkLocal, Oversize};
 use super::shaper::{Limit, Shaper};
 use super::worker::Room;
 use crate::control::counters::ProtectCounters;
-use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
+use crate::dpdk::mbuf::{self, BURST, Burst, Mbuf};
 use crate::dpdk::{Kept, Mempool, kept};
 use crate::fec::{CheckKey, Codes, Encoder, EncoderConfig, Repair, SHORT, copy_short};
+use crate::wire::encap::{Outer, dscp_of};
 use crate::wire::icmp::TooBig;
 use crate::wire::outer::{Ether, OUTER_LEN};
 use crate::wire::repair::{self, repair_key};
-use crate::wire::seal::{self, Sealing};
+use crate::wire::seal::{self, KEYED_SHIM_LEN, Sealing};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
-
-/// What a source packet has in front of its frame.
-const HEADERS: usize = OUTER_LEN + SHIM_LEN;
 
 /// What `protect` is made of.
 #[derive(Clone, Debug)]
@@ -46,8 +43,12 @@ pub struct ProtectConfig {
     pub integrity: Integrity,
     /// What keys do, if there are any. Without [`Protect::set_keys`] nothing is sent then.
     pub keys: Option<seal::Mode>,
-    /// The outer header and the WAN's MTU.
+    /// The outer header.
     pub outer: Outer,
+    /// Whether it is known to whom it goes; if not, control will say.
+    pub has_hop: bool,
+    /// The WAN's MTU.
+    pub wan_mtu: u16,
     /// Frames for bridges only.
     pub link_local: LinkLocal,
     /// Frames too large to protect.
@@ -56,8 +57,8 @@ pub struct ProtectConfig {
     pub limit: Option<Limit>,
     /// The length of the frames that SYNs may ask for; none is any.
     pub clamp: Option<usize>,
-    /// The code. Its `max_frame` is what this room protects, at most
-    /// [`Outer::max_protected`].
+    /// The code. Its `max_frame` is what this room protects: its source packets and repairs fit the
+    /// WAN's MTU.
     pub encoder: EncoderConfig,
 }
 
@@ -87,6 +88,10 @@ pub struct Protect<L, W> {
     counters: Arc<ProtectCounters>,
     /// Who tells storage processes, if anyone does.
     publisher: Option<Box<Publisher>>,
+    /// What a source packet has in front of its frame, in bytes.
+    headers: usize,
+    /// The traffic class of the last source packet, which repairs have too.
+    dscp: u8,
     /// From control, if there is one.
     orders: Option<post::Receiver<ProtectOrder>>,
     /// Who keeps to the WAN's rate, if it has one.
@@ -127,6 +132,8 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     /// All memory is allocated here; `pool` gives the repair packets.
     pub fn new(config: ProtectConfig, lan: L, wan: W, pool: Mempool) -> Protect<L, W> {
         let checked = config.integrity == Integrity::Check;
+        let shim_len = if config.keys.is_some() { KEYED_SHIM_LEN } else { SHIM_LEN };
+        let headers = config.outer.len() + shim_len;
         Protect {
             lan,
             wan: Outbox::new(wan),
@@ -134,7 +141,9 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             encoder: Encoder::new(&config.encoder),
             source_key: checked.then(|| source_key(config.channel, config.epoch)),
             repair_key: checked.then(|| repair_key(config.channel, config.epoch)),
-            shaper: config.limit.map(|limit| Box::new(Shaper::new(&limit, &config.encoder))),
+            shaper: config
+                .limit
+                .map(|limit| Box::new(Shaper::new(&limit, &config.encoder, headers))),
             sealing: None,
             repair_number: 0,
             config,
@@ -145,6 +154,8 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             spare: Burst::new(),
             counters: Arc::default(),
             publisher: None,
+            headers,
+            dscp: 0,
             orders: None,
             teller: None,
             mode: Mode::Protect,
@@ -245,11 +256,13 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         }
         // A frame with our own EtherType would be taken for one of our packets at the far end, and
         // one for bridges by the first bridge on the way.
+        // Where packets need more than an Ethernet header, a frame as it is would not arrive.
         let bypass = (self.config.oversize == Oversize::Bypass || !protects)
+            && self.config.outer.len() == OUTER_LEN
             && !link_local
             && mbuf.is_contiguous()
-            && mbuf.len() <= self.config.outer.max_bypassed(ether)
-            && ether.ethertype != self.config.outer.ether.ethertype;
+            && mbuf.len() <= max_bypassed(self.config.wan_mtu, ether)
+            && ether.ethertype.get() != self.config.outer.ethertype();
         if bypass {
             return Class::Bypass;
         }
@@ -277,22 +290,42 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             seq,
             check,
         };
-        let Some(headers) = mbuf.prepend(HEADERS) else {
+        let outer = &self.config.outer;
+        if outer.copies_dscp() {
+            self.dscp = dscp_of(frame);
+        }
+        let Some((header, behind)) = mbuf
+            .prepend(self.headers)
+            .and_then(|headers| headers.split_at_mut_checked(outer.len()))
+        else {
             self.counters.no_headroom.add(1);
             return None;
         };
-        headers[..OUTER_LEN].copy_from_slice(self.config.outer.ether.as_bytes());
-        headers[OUTER_LEN..].copy_from_slice(&shim.emit());
+        outer.write(header, SHIM_LEN + length, self.dscp);
+        behind.copy_from_slice(&shim.emit());
+        if outer.seals() {
+            outer.seal(mbuf.data_mut());
+        }
         self.checks.push(check);
         self.stamped.push(match copied {
             true => Stamped::Copied(length as u8),
             false => {
                 let mut frame = mbuf.keep();
-                frame.skip(HEADERS);
+                frame.skip(self.headers);
                 Stamped::Kept(frame)
             }
         });
         Some(mbuf)
+    }
+
+    /// There is nobody to send to.
+    #[cold]
+    fn drop_received(&mut self) {
+        let count = self.received.len() as u64;
+        self.counters.lan_in.add(count);
+        self.counters.lan_in_bytes.add(self.received.iter().map(|mbuf| mbuf.len() as u64).sum());
+        self.counters.no_next_hop.add(count);
+        mbuf::free(&mut self.received);
     }
 
     #[inline]
@@ -372,6 +405,10 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             match order {
                 ProtectOrder::Send(parcel) => self.send_parcel(now, &parcel),
                 ProtectOrder::Mode(mode) => self.enter(now, mode),
+                ProtectOrder::NextHop(mac) => {
+                    self.config.outer.set_destination(mac);
+                    self.config.has_hop = true;
+                }
             }
         }
     }
@@ -428,10 +465,11 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             }
             let mbuf = self.spare.pop();
             let Some((packet, len)) = mbuf.and_then(|mbuf| match &self.sealing {
-                None => emit(&self.config, self.repair_key, mbuf, &repair),
+                None => emit(&self.config, self.repair_key, self.dscp, mbuf, &repair),
                 Some(sealing) => {
                     self.repair_number += 1;
-                    keyed::emit(&self.config, sealing, self.repair_number, mbuf, &repair)
+                    let number = self.repair_number;
+                    keyed::emit(&self.config, sealing, number, self.dscp, mbuf, &repair)
                 }
             }) else {
                 self.counters.repair_no_mbuf.add(1);
@@ -471,7 +509,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         let arrived = shaper.map(|shaper| shaper.admit(received, encoder.is_due(), counters));
         let count = received.len();
         let mut tally = Tally::default();
-        for mbuf in fetched(std::mem::take(&mut self.received), HEADERS, |_| true) {
+        for mbuf in fetched(std::mem::take(&mut self.received), self.headers, |_| true) {
             self.take_in(now, mbuf, &mut tally);
         }
         self.look(now);
@@ -538,14 +576,25 @@ fn note(
 fn emit(
     config: &ProtectConfig,
     key: Option<CheckKey>,
+    dscp: u8,
     mut mbuf: Mbuf,
     repair: &Repair<'_>,
 ) -> Option<(Mbuf, u64)> {
-    let len = OUTER_LEN + repair::packet_len(repair);
+    let outer = &config.outer;
+    let behind = repair::packet_len(repair);
+    let len = outer.len() + behind;
     let packet = mbuf.append(len)?;
-    packet[..OUTER_LEN].copy_from_slice(config.outer.ether.as_bytes());
-    repair::emit(repair, config.channel, config.epoch, key, &mut packet[OUTER_LEN..]);
+    outer.write(packet, behind, dscp);
+    repair::emit(repair, config.channel, config.epoch, key, packet.get_mut(outer.len()..)?);
+    outer.seal(Some(packet));
     Some((mbuf, len as u64))
+}
+
+/// The longest frame with this header that crosses a WAN of this MTU as it is. An MTU does not count a
+/// VLAN tag.
+fn max_bypassed(mtu: u16, ether: &Ether) -> usize {
+    let tag = if ether.is_tagged() { 4 } else { 0 };
+    usize::from(mtu) + OUTER_LEN + tag
 }
 
 impl<L: Receive, W: Transmit> Room for Protect<L, W> {
@@ -564,6 +613,9 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
             return 0;
         }
         self.lan.receive(now, &mut self.received);
+        if !self.config.has_hop {
+            self.drop_received();
+        }
         let received = self.received.len();
         let sent = self.forward(now);
         self.publish(now, received == BURST);

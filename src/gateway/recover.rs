@@ -29,8 +29,9 @@ use crate::link::measure::Measure;
 use crate::wire::Bad;
 use crate::wire::Report;
 use crate::wire::control;
+use crate::wire::encap::{Arrival, Pattern};
 use crate::wire::icmp::Answer;
-use crate::wire::outer::{Ether, OUTER_LEN};
+use crate::wire::outer::Ether;
 use crate::wire::repair::{self, RepairHeader, repair_key};
 use crate::wire::seal::{KEYED_SHIM_LEN, Mode};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
@@ -45,8 +46,8 @@ pub struct RecoverConfig {
     pub integrity: Integrity,
     /// What keys do, if there are any. Without [`Recover::set_keys`] nothing is believed then.
     pub keys: Option<Mode>,
-    /// The EtherType of its packets.
-    pub ethertype: u16,
+    /// What its packets' outer headers look like.
+    pub pattern: Pattern,
     /// Whether what comes unprotected is delivered.
     pub oversize: Oversize,
     /// The length of the frames that SYNs may ask for; none is any.
@@ -295,18 +296,11 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             counters.not_contiguous.add(1);
             return;
         }
-        let Some((ether, packet)) = Ether::parse(mbuf.data()) else {
-            counters.truncated.add(1);
-            return;
+        let packet = match self.config.pattern.strip(mbuf.data()) {
+            Arrival::Packet(packet) => packet,
+            Arrival::Short => return counters.truncated.add(1),
+            Arrival::Other => return self.take_other(now, mbuf),
         };
-        if ether.ethertype.get() != self.config.ethertype {
-            if self.config.oversize == Oversize::Bypass && !ether.is_link_local() {
-                self.out.deliver(now, mbuf, Origin::Bypassed, 0);
-            } else {
-                counters.foreign.add(1);
-            }
-            return;
-        }
         let (shim, rest) = match Shim::parse(packet) {
             Ok(parsed) => parsed,
             Err(bad) => return self.reason(bad).add(1),
@@ -343,23 +337,37 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         }
     }
 
+    /// A frame that is none of the peer's packets.
+    #[cold]
+    fn take_other(&mut self, now: u64, mbuf: Mbuf) {
+        let frame = mbuf.data();
+        if self.config.pattern.is_for_gateway(frame) {
+            return self.hand_up(now, What::Frame, &[frame], frame.len());
+        }
+        let link_local = Ether::parse(frame).is_none_or(|(ether, _)| ether.is_link_local());
+        if self.config.oversize == Oversize::Bypass && !link_local {
+            self.out.deliver(now, mbuf, Origin::Bypassed, 0);
+        } else {
+            self.out.counters.foreign.add(1);
+        }
+    }
+
     /// Hands a control packet up, if its check is right.
     #[cold]
     fn hear(&self, at: u64, shim: &Shim, rest: &[u8], len: usize) {
         match control::verify(shim, rest) {
-            Ok(body) => self.hand_up(at, shim, body, len),
+            Ok(body) => self.hand_up(at, What::Control(*shim), &[body], len),
             Err(bad) => self.reason(bad).add(1),
         }
     }
 
-    /// Hands up the verified body of a control packet.
-    fn hand_up(&self, at: u64, shim: &Shim, body: &[u8], len: usize) {
+    /// Hands something up that came in a packet of this length.
+    fn hand_up(&self, at: u64, what: What, parts: &[&[u8]], len: usize) {
         let heard = |desk: &Desk, bytes| {
-            let what = What::Control(*shim);
             desk.heard.send(Heard { at, room: desk.number, len: len as u16, what, bytes })
         };
         let counters = &self.out.counters;
-        match self.desk.as_ref().zip(Parcel::of(&[body])).map(|(desk, bytes)| heard(desk, bytes)) {
+        match self.desk.as_ref().zip(Parcel::of(parts)).map(|(desk, bytes)| heard(desk, bytes)) {
             Some(true) => counters.control_heard.add(1),
             _ => counters.control_unheard.add(1),
         }
@@ -467,7 +475,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         match admission {
             Admission::New => {
                 let shim_len = if self.config.keys.is_some() { KEYED_SHIM_LEN } else { SHIM_LEN };
-                let cut = mbuf.trim_front(OUTER_LEN + shim_len);
+                let cut = mbuf.trim_front(self.config.pattern.len() + shim_len);
                 debug_assert!(cut && mbuf.len() >= usize::from(shim.length));
                 mbuf.truncate(usize::from(shim.length));
                 let frame = match mbuf.data() {
@@ -500,7 +508,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         self.out.counters.repair_received.add(1);
         let RepairHeader { members, lengths, checks, layer, .. } = header;
         let mut payload = mbuf.into_kept();
-        payload.skip(OUTER_LEN + before);
+        payload.skip(self.config.pattern.len() + before);
         payload.truncate(usize::from(shim.length));
         self.repairs.push(RepairIn { members, lengths, checks, payload, layer });
     }
@@ -570,8 +578,8 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
 
 /// Whether a packet looks like a source packet, all of which will be read.
 #[inline]
-fn is_source(mbuf: &Mbuf) -> bool {
-    mbuf.data().get(OUTER_LEN).is_some_and(|&first| first >> 2 & 3 == Kind::Source as u8)
+fn is_source(mbuf: &Mbuf, outer_len: usize) -> bool {
+    mbuf.data().get(outer_len).is_some_and(|&first| first >> 2 & 3 == Kind::Source as u8)
 }
 
 impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
@@ -585,8 +593,8 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
         }
         self.wan.receive(now, &mut self.received);
         let count = self.received.len();
-        let keyed = self.config.keys.is_some();
-        let read = |mbuf: &Mbuf| keyed || is_source(mbuf);
+        let (keyed, outer_len) = (self.config.keys.is_some(), self.config.pattern.len());
+        let read = |mbuf: &Mbuf| keyed || is_source(mbuf, outer_len);
         for mbuf in fetched(std::mem::take(&mut self.received), 0, read) {
             self.take_in(now, mbuf);
         }

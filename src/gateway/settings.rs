@@ -1,10 +1,6 @@
 //! What a room is told when it is made, in plain values that the configuration has validated.
 
-use zerocopy::byteorder::network_endian::U16;
-
 use crate::link::PeerDown;
-use crate::wire::outer::{Ether, OUTER_LEN};
-use crate::wire::repair::REPAIR_LEN;
 
 /// Which of the two gateways this is. It decides the channel numbers, so that a gateway knows its
 /// own packets when a loop or a wrong configuration brings them back.
@@ -77,32 +73,4 @@ pub struct LinkSettings {
     pub hello: u64,
     /// What happens to frames from the LAN while the peer is down.
     pub peer_down: PeerDown,
-}
-
-/// The outer header, and what fits behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outer {
-    /// Put in front of every packet for the WAN.
-    pub ether: Ether,
-    /// The WAN's MTU: bytes behind the outer header.
-    pub mtu: u16,
-}
-
-impl Outer {
-    /// From `source` to `destination`.
-    pub fn new(source: [u8; 6], destination: [u8; 6], ethertype: u16, mtu: u16) -> Outer {
-        Outer { ether: Ether { destination, source, ethertype: U16::new(ethertype) }, mtu }
-    }
-
-    /// The longest LAN frame that fits in a source packet and whose repairs fit too.
-    pub fn max_protected(&self) -> usize {
-        usize::from(self.mtu).saturating_sub(REPAIR_LEN)
-    }
-
-    /// The longest LAN frame with this header that crosses as it is. An MTU does not count a VLAN
-    /// tag.
-    pub fn max_bypassed(&self, ether: &Ether) -> usize {
-        let tag = if ether.is_tagged() { 4 } else { 0 };
-        usize::from(self.mtu) + OUTER_LEN + tag
-    }
 }

@@ -32,8 +32,6 @@ use crate::control::counters::ProtectCounters;
 use crate::dpdk::Mbuf;
 use crate::dpdk::mbuf::{BURST, Burst};
 use crate::fec::EncoderConfig;
-use crate::wire::outer::OUTER_LEN;
-use crate::wire::shim::SHIM_LEN;
 
 /// Who goes first when there is too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
@@ -93,19 +91,22 @@ pub(super) struct Shaper {
     queue: VecDeque<Mbuf>,
     queued: usize,
     size: usize,
+    /// Bytes in front of a frame that is sent.
+    headers: usize,
     /// Repairs, under `source-first`.
     backlog: Option<Backlog>,
 }
 
 impl Shaper {
-    /// All memory is allocated here.
-    pub(super) fn new(limit: &Limit, encoder: &EncoderConfig) -> Shaper {
+    /// All memory is allocated here. A frame that is sent has `headers` bytes in front of it.
+    pub(super) fn new(limit: &Limit, encoder: &EncoderConfig, headers: usize) -> Shaper {
         let source_first = limit.overload == Overload::SourceFirst;
         Shaper {
             bucket: Bucket::new(limit.rate),
             queue: VecDeque::with_capacity(limit.queue / LEAST_FOOTPRINT),
             queued: 0,
             size: limit.queue,
+            headers,
             backlog: source_first.then(|| Backlog::new(limit.queue, encoder)),
         }
     }
@@ -129,21 +130,21 @@ impl Shaper {
         let mut planned = 0;
         while !repair_due && !out.is_full() && self.bucket.is_open(Line::Full, planned) {
             let Some(mbuf) = self.queue.pop_front() else { break };
-            self.queued -= footprint(packet(&mbuf));
-            planned += wire_bytes(packet(&mbuf));
+            self.queued -= footprint(packet(&mbuf, self.headers));
+            planned += wire_bytes(packet(&mbuf, self.headers));
             out.push(mbuf);
         }
         let mut bytes = 0;
         let mut dropped = 0;
         for mbuf in received.drain(..) {
             bytes += mbuf.len() as u64;
-            let need = footprint(packet(&mbuf));
+            let need = footprint(packet(&mbuf, self.headers));
             if self.queue.is_empty()
                 && !repair_due
                 && !out.is_full()
                 && self.bucket.is_open(Line::Full, planned)
             {
-                planned += wire_bytes(packet(&mbuf));
+                planned += wire_bytes(packet(&mbuf, self.headers));
                 out.push(mbuf);
             } else if self.queued + need <= self.size {
                 self.queued += need;
@@ -219,8 +220,8 @@ impl Shaper {
 
 /// How long the packet will be that carries a frame.
 #[inline]
-fn packet(frame: &Mbuf) -> usize {
-    frame.len() + OUTER_LEN + SHIM_LEN
+fn packet(frame: &Mbuf, headers: usize) -> usize {
+    frame.len() + headers
 }
 
 const _: () = assert!(BURST as u64 <= crate::fec::encoder::BATCH);

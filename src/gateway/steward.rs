@@ -1,6 +1,7 @@
 //! Control's desk: hands the supervisor what rooms heard, and the rooms what the supervisor wants.
 //!
-//! * **Does:** empties the mailboxes from the rooms, steps the [`Supervisor`], puts the outer header on
+//! * **Does:** empties the mailboxes from the rooms, steps the [`Supervisor`] and, where the gateway has
+//!   an address of its own on the WAN, the [`Neighbour`]; puts the outer header on
 //!   what it sends, posts orders.
 //! * **Fed by:** rooms that recover; whoever steps it, with the rooms' time.
 //! * **Feeds:** the rooms.
@@ -9,20 +10,25 @@
 
 use std::sync::Arc;
 
-use zerocopy::IntoBytes;
-
 use super::io::{Receive, Transmit};
 use super::post::{self, DEPTH, Heard, Obeyed, ProtectOrder, RecoverOrder, mailbox};
 use super::protect::Protect;
 use super::recover::{Observer, Recover};
-use super::settings::Outer;
 use crate::control::counters::RecoverCounters;
-use crate::link::{Mode, PeerDown, Supervisor, Traffic, Wishes};
+use crate::link::{Mode, Neighbour, PeerDown, Supervisor, Traffic, What, Wishes};
+use crate::wire::Outer;
+
+/// The traffic class of control packets where frames' classes are copied: CS6, network control
+/// (RFC 4594, section 3.2).
+const CONTROL_DSCP: u8 = 48;
 
 /// See the module's head.
 pub struct Steward {
     supervisor: Supervisor,
     outer: Outer,
+    neighbour: Option<Neighbour>,
+    /// The next hop's Ethernet address, as the rooms were told.
+    hop: Option<[u8; 6]>,
     protect: Vec<Protecting>,
     recover: Vec<Recovering>,
     policy: PeerDown,
@@ -48,11 +54,19 @@ struct Recovering {
 }
 
 impl Steward {
-    /// Without rooms yet. `outer` goes in front of what the supervisor sends.
-    pub fn new(supervisor: Supervisor, outer: Outer, policy: PeerDown) -> Steward {
+    /// Without rooms yet. `outer` goes in front of what the supervisor sends; `neighbour` says to whom,
+    /// if that is not known.
+    pub fn new(
+        supervisor: Supervisor,
+        outer: Outer,
+        neighbour: Option<Neighbour>,
+        policy: PeerDown,
+    ) -> Steward {
         Steward {
             supervisor,
             outer,
+            neighbour,
+            hop: None,
             protect: Vec::new(),
             recover: Vec::new(),
             policy,
@@ -86,20 +100,52 @@ impl Steward {
     /// follows, once readers know of [`Steward::is_bypassed`] and of the peer.
     pub fn step(&mut self, now: u64) {
         let traffic = self.traffic();
-        let Steward { supervisor, outer, protect, recover, unposted, .. } = self;
+        let Steward { supervisor, outer, neighbour, protect, recover, unposted, .. } = self;
         supervisor.observe(now, traffic);
+        let mut post = |frame: Option<post::Parcel>| {
+            let order = frame.map(ProtectOrder::Send);
+            let first = order.zip(protect.first());
+            *unposted += u64::from(!first.is_some_and(|(order, room)| room.orders.send(order)));
+        };
         for room in recover {
             // No more than it holds: a flood fills it as fast as it is emptied.
             for heard in std::iter::from_fn(|| room.heard.receive()).take(DEPTH) {
-                supervisor.handle(now, &heard);
+                match (heard.what, &mut *neighbour) {
+                    (What::Frame, Some(neighbour)) => {
+                        neighbour.handle(now, heard.bytes.bytes(), &mut |frame| post(Some(frame)));
+                    }
+                    _ => supervisor.handle(now, &heard),
+                }
             }
         }
-        let post = |parcel: post::Parcel| {
-            let whole = parcel.behind(outer.ether.as_bytes()).map(ProtectOrder::Send);
-            whole.zip(protect.first()).is_some_and(|(order, room)| room.orders.send(order))
-        };
-        supervisor.poll(now, &mut |parcel| *unposted += u64::from(!post(parcel)));
+        if let Some(neighbour) = neighbour {
+            neighbour.poll(now, &mut |frame| post(Some(frame)));
+        }
+        let has_hop = neighbour.as_ref().is_none_or(|neighbour| neighbour.hop().is_some());
+        supervisor.poll(now, &mut |parcel| {
+            // Nobody to send it to is as a link that loses everything.
+            if has_hop {
+                post(outer.wrap(&parcel, CONTROL_DSCP));
+            }
+        });
         self.announce();
+        self.point();
+    }
+
+    /// Tells the rooms where the next hop is, again if a mailbox was full.
+    fn point(&mut self) {
+        let Some(neighbour) = &mut self.neighbour else { return };
+        while let Some(news) = neighbour.take_news() {
+            let level = if news.is_bad() { log::Level::Warn } else { log::Level::Info };
+            log::log!(level, "wan: {news}");
+        }
+        if let Some(mac) = neighbour.hop().filter(|mac| self.hop != Some(*mac)) {
+            self.outer.set_destination(mac);
+            let told = |room: &&Protecting| room.orders.send(ProtectOrder::NextHop(mac));
+            if self.protect.iter().filter(told).count() == self.protect.len() {
+                self.hop = Some(mac);
+            }
+        }
     }
 
     fn traffic(&self) -> Traffic {
@@ -189,6 +235,7 @@ impl Steward {
 
     /// When [`Steward::step`] next has something to do if nothing is heard.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.supervisor.next_deadline()
+        let neighbour = self.neighbour.as_ref().and_then(Neighbour::next_deadline);
+        [self.supervisor.next_deadline(), neighbour].into_iter().flatten().min()
     }
 }

@@ -8,12 +8,18 @@
 //! * **Must not:** trust a byte. No input panics; every number is checked before it is handed on,
 //!   and what does not fit is refused under one [`Bad`] reason.
 
+pub mod arp;
+pub mod checksum;
 pub mod control;
+pub mod encap;
 pub mod flow;
 pub mod hello;
 pub mod icmp;
 pub mod ip;
+pub mod ipv4;
+pub mod ipv6;
 pub mod mss;
+pub mod node;
 pub mod outer;
 pub mod parcel;
 pub mod repair;
@@ -21,7 +27,9 @@ pub mod report;
 pub mod seal;
 pub mod shim;
 pub mod tcp;
+pub mod udp;
 
+pub use encap::{Carrier, Encapsulation, Outer};
 pub use outer::{Ether, OUTER_LEN};
 pub use repair::RepairHeader;
 pub use report::Report;

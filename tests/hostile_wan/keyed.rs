@@ -226,7 +226,7 @@ fn hostile(random: &mut Random, seen: &[Vec<u8>], others: &[Vec<u8>], frame: &[u
         }
         5 => random.fill(&mut packet[SHIM + 16..]),
         6 => packet[SHIM + 8..SHIM + 16]
-            .copy_from_slice(&(random.next() >> 2 + random.below(60)).to_be_bytes()),
+            .copy_from_slice(&(random.next() >> (2 + random.below(60))).to_be_bytes()),
         7 => packet[SHIM + 1] = random.next() as u8 | 1,
         8 => packet = pick(random, others),
         // A right check, or none, under any number, of this or a later epoch.

@@ -12,6 +12,7 @@ use maelstrom::gateway::post::{
 use maelstrom::gateway::{Blueprint, Limit, Overload, Protect, Recover, Room, Side};
 use maelstrom::lab::loss::LossProcess;
 use maelstrom::wire::control::{self, Type};
+use maelstrom::wire::encap::{Carrier, Dscp, Encapsulation, Tunnel};
 use netsync::{Segment, SegmentConfig};
 
 use crate::counting::{Counts, counted};
@@ -58,9 +59,17 @@ impl Path {
         let (to, east_wan) = ring("east-wan");
         let (east_lan, out) = ring("east-lan");
         let code = "8:21,23,25+g1".parse().expect("a code");
-        let mut west = Blueprint { wan_mtu: 1600, limit, ..Blueprint::new(Side::West, code) };
+        // The dearest of headers: of what others do, it leaves nothing out.
+        let [ours, peer] =
+            ["2001:db8::1", "2001:db8::2"].map(|address| address.parse().expect("one"));
+        let tunnel = Tunnel { ours, peer, port: 8147, dscp: Dscp::Copy, checksum: true };
+        let over = |tunnel| Encapsulation { vlan: Some(7), carrier: Carrier::Udp(tunnel) };
+        let encapsulation = over(tunnel);
+        let mut west =
+            Blueprint { wan_mtu: 1600, limit, encapsulation, ..Blueprint::new(Side::West, code) };
         west.timing.latency = 500_000;
-        let east = Blueprint { side: Side::East, ..west.clone() };
+        let encapsulation = over(Tunnel { ours: peer, peer: ours, ..tunnel });
+        let east = Blueprint { side: Side::East, encapsulation, ..west.clone() };
         let rx = |port: &maelstrom::dpdk::Port| port.rx_queue(0).expect("its queue");
         let tx = |port: &maelstrom::dpdk::Port| port.tx_queue(0).expect("its queue");
         let sends = west.protect(0, 1, [2; 6], [4; 6]);
@@ -90,11 +99,11 @@ impl Path {
         recover.obey(0, orders, from_recover);
         let sender = control::Sender { channel: 0, epoch: 1 };
         let packet = control::emit(sender, 0, Type::Hello, &[7; 60]).expect("a control packet");
-        let outer = west.protect(0, 1, [2; 6], [4; 6]).outer.ether;
+        let outer = west.protect(0, 1, [2; 6], [4; 6]).outer;
         Path {
             orders: (to_protect, to_recover),
             heard,
-            parcel: packet.behind(zerocopy::IntoBytes::as_bytes(&outer)).expect("room"),
+            parcel: outer.wrap(&packet, 0).expect("room"),
             turns: 0,
             lan: tx(&lan),
             protect,

@@ -1,19 +1,17 @@
 //! `protect` with keys: what it does between a frame and the outbox.
 
-use arrayvec::ArrayVec;
-use zerocopy::IntoBytes;
-
 use super::{Protect, ProtectConfig, Stamped};
 use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
 use crate::fec::{Repair, SHORT, copy_short, seq};
 use crate::gateway::io::{Receive, Transmit};
-use crate::wire::outer::OUTER_LEN;
+use crate::wire::encap::{MAX_OUTER, dscp_of};
 use crate::wire::repair;
 use crate::wire::seal::{KEYED_SHIM_LEN, Sealing, source_shim};
 use crate::wire::shim::SHIM_LEN;
+use arrayvec::ArrayVec;
 
-/// What a keyed source packet has in front of its frame.
-const HEADERS: usize = OUTER_LEN + KEYED_SHIM_LEN;
+/// What a keyed source packet has in front of its frame, at most.
+const HEADERS: usize = MAX_OUTER + KEYED_SHIM_LEN;
 
 impl<L: Receive, W: Transmit> Protect<L, W> {
     /// Seals with these from the next packet on; they are of this room's channel and epoch, and of
@@ -34,9 +32,14 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         let seq = self.encoder.next_seq() + nth as u64;
         let frame = mbuf.data();
         let length = frame.len();
+        let outer = &self.config.outer;
+        if outer.copies_dscp() {
+            self.dscp = dscp_of(frame);
+        }
+        let (before, in_front) = (outer.len(), self.headers);
         let mut headers = [0; HEADERS];
-        headers[..OUTER_LEN].copy_from_slice(self.config.outer.ether.as_bytes());
-        headers[OUTER_LEN..][..SHIM_LEN].copy_from_slice(
+        outer.write(&mut headers, KEYED_SHIM_LEN + length, self.dscp);
+        headers[before..][..SHIM_LEN].copy_from_slice(
             &source_shim(self.config.channel, self.config.epoch, seq, length as u16).emit(),
         );
         // A number that is used up would come again, and no number may.
@@ -47,9 +50,9 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         let (packet, check, stamped);
         if length > SHORT && sealer.hides() {
             let sealed = spare(&mut self.spare, &self.pool).and_then(|mut sealed| {
-                let bytes = sealed.append(HEADERS + length)?;
-                bytes[..HEADERS].copy_from_slice(&headers);
-                let check = sealer.seal_from(seq, &mut bytes[OUTER_LEN..], frame)?;
+                let bytes = sealed.append(in_front + length)?;
+                bytes[..in_front].copy_from_slice(&headers[..in_front]);
+                let check = sealer.seal_from(seq, &mut bytes[before..], frame)?;
                 Some((sealed, check))
             });
             let Some(sealed) = sealed else {
@@ -63,14 +66,14 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             if copied {
                 copy_short(frame, &mut self.copies[nth]);
             }
-            let Some(front) = mbuf.prepend(HEADERS) else {
+            let Some(front) = mbuf.prepend(in_front) else {
                 self.counters.no_headroom.add(1);
                 return None;
             };
-            front.copy_from_slice(&headers);
+            front.copy_from_slice(&headers[..in_front]);
             let sealed = mbuf
                 .data_mut()
-                .and_then(|bytes| sealer.seal(seq, &mut bytes[OUTER_LEN..], KEYED_SHIM_LEN));
+                .and_then(|bytes| sealer.seal(seq, &mut bytes[before..], KEYED_SHIM_LEN));
             let Some(tag) = sealed else {
                 self.counters.seal_failed.add(1);
                 return None;
@@ -80,11 +83,15 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 true => Stamped::Copied(length as u8),
                 false => {
                     let mut frame = mbuf.keep();
-                    frame.skip(HEADERS);
+                    frame.skip(in_front);
                     Stamped::Kept(frame)
                 }
             };
             packet = mbuf;
+        }
+        let mut packet = packet;
+        if self.config.outer.seals() {
+            self.config.outer.seal(packet.data_mut());
         }
         self.checks.push(check);
         self.stamped.push(stamped);
@@ -107,14 +114,18 @@ pub(super) fn emit(
     config: &ProtectConfig,
     sealing: &Sealing,
     number: u64,
+    dscp: u8,
     mut mbuf: Mbuf,
     repair: &Repair<'_>,
 ) -> Option<(Mbuf, u64)> {
-    let len = OUTER_LEN + repair::keyed_packet_len(repair);
+    let outer = &config.outer;
+    let behind = repair::keyed_packet_len(repair);
+    let len = outer.len() + behind;
     let packet = mbuf.append(len)?;
-    packet[..OUTER_LEN].copy_from_slice(config.outer.ether.as_bytes());
-    let packet = &mut packet[OUTER_LEN..];
+    outer.write(packet, behind, dscp);
     let (channel, epoch) = (config.channel, config.epoch);
-    let sealed = repair::emit_keyed(repair, channel, epoch, number, &sealing.repair, packet);
+    let body = packet.get_mut(outer.len()..)?;
+    let sealed = repair::emit_keyed(repair, channel, epoch, number, &sealing.repair, body);
+    outer.seal(Some(packet));
     sealed.then_some((mbuf, len as u64))
 }

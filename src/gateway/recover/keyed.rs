@@ -5,7 +5,8 @@ use crate::dpdk::mbuf::Mbuf;
 use crate::fec::CheckKey;
 use crate::fec::decoder::Confirm;
 use crate::gateway::io::{Receive, Transmit};
-use crate::wire::outer::{MIN_FRAME, OUTER_LEN};
+use crate::link::What;
+use crate::wire::outer::MIN_FRAME;
 use crate::wire::repair::RepairHeader;
 use crate::wire::seal::{KEYED_SHIM_LEN, Opener, Opening, Resealer};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim};
@@ -73,9 +74,10 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
 
     /// Opens a packet and takes what is in it.
     pub(super) fn take_keyed(&mut self, now: u64, shim: &Shim, mut mbuf: Mbuf) {
+        let outer_len = self.config.pattern.len();
         // A handshake has no keys of a session yet, and proves by itself who sends it.
         if shim.kind == Kind::Control && shim.integrity == Integrity::Check {
-            let rest = mbuf.data().get(OUTER_LEN + SHIM_LEN..).unwrap_or_default();
+            let rest = mbuf.data().get(outer_len + SHIM_LEN..).unwrap_or_default();
             return match control::is_handshake(rest) {
                 true => self.hear(now, shim, rest, mbuf.len()),
                 false => self.out.counters.bad_integrity.add(1),
@@ -94,7 +96,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         let Some(keys) = self.keyring.of(shim.epoch) else {
             return self.out.counters.no_keys.add(1);
         };
-        let Some(packet) = mbuf.data_mut().and_then(|bytes| bytes.get_mut(OUTER_LEN..)) else {
+        let Some(packet) = mbuf.data_mut().and_then(|bytes| bytes.get_mut(outer_len..)) else {
             return self.out.counters.truncated.add(1);
         };
         match shim.kind {
@@ -109,9 +111,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             Kind::Control => match control::open(shim, packet, &keys.control) {
                 Err(bad) => self.reason(bad).add(1),
                 Ok(_) => {
-                    let body = mbuf.data().get(OUTER_LEN + KEYED_SHIM_LEN..).unwrap_or_default();
+                    let body = mbuf.data().get(outer_len + KEYED_SHIM_LEN..).unwrap_or_default();
                     let body = &body[..usize::from(shim.length).min(body.len())];
-                    self.hand_up(now, shim, body, mbuf.len());
+                    self.hand_up(now, What::Control(*shim), &[body], mbuf.len());
                 }
             },
         }
