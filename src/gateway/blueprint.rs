@@ -146,6 +146,19 @@ pub struct Memory {
     pub mbufs: u64,
 }
 
+/// What a code may take that takes another's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeRoom {
+    /// The largest code that was reckoned with.
+    pub code: Code,
+    /// In packets.
+    pub span: u64,
+    /// How many layers.
+    pub levels: usize,
+    /// What an encoder takes.
+    pub bytes: usize,
+}
+
 impl Memory {
     /// All of it.
     pub fn total(&self) -> u64 {
@@ -335,12 +348,10 @@ impl Blueprint {
         }
     }
 
-    /// What an encoder takes: where codes change, that in force, the one before it and one that was made
-    /// ready may be the largest.
+    /// What an encoder takes: that in force, the one before it and one that was made ready may be the
+    /// largest that there is room for.
     fn groups(&self) -> u64 {
-        let bytes = |config: EncoderConfig| config.memory_bytes() as u64;
-        let first = bytes(self.encoder());
-        self.largest.as_ref().map_or(first, |code| 3 * first.max(bytes(self.encoder_for(code))))
+        3 * self.room().bytes as u64
     }
 
     /// The most levels that a packet may ever have.
@@ -375,7 +386,15 @@ impl Blueprint {
         EncoderConfig { code: code.clone(), ..config }
     }
 
-    fn encoder(&self) -> EncoderConfig {
+    /// What there is room for in an encoder, if its code is ever changed.
+    pub fn room(&self) -> CodeRoom {
+        let code = self.largest.as_ref().unwrap_or(&self.code).clone();
+        let bytes = self.encoder_for(&code).memory_bytes().max(self.encoder().memory_bytes());
+        CodeRoom { code, span: self.span(), levels: self.levels(), bytes }
+    }
+
+    /// An encoder's configuration, with the code that it begins with.
+    pub fn encoder(&self) -> EncoderConfig {
         let max_frame = self.max_protected();
         EncoderConfig {
             code: self.code.clone(),
@@ -475,6 +494,7 @@ impl Blueprint {
             wan_mtu: self.wan_mtu,
             max_frame: self.max_protected() as u16,
             unprotected: self.oversize() == Oversize::Bypass,
+            window: (self.decoder().window.max(1).ilog2()) as u8,
         }
     }
 
