@@ -15,7 +15,7 @@ use crate::dpdk::Device;
 use crate::fec::code::MAX_LAYERS;
 use crate::fec::{Code, Timing};
 use crate::gateway::blueprint::TAGS;
-use crate::gateway::{Blueprint, Idle, LinkLocal, Oversize, Side};
+use crate::gateway::{Blueprint, Encapsulation, Idle, LinkLocal, Oversize, Side};
 use crate::wire::outer::OUTER_LEN;
 use crate::wire::shim::Integrity;
 
@@ -128,6 +128,12 @@ pub struct WanSection {
     pub port: Device,
     /// The WAN's MTU.
     pub mtu: u16,
+    /// How packets cross.
+    #[serde(default)]
+    pub encapsulation: Encapsulation,
+    /// Whether routers on a transparent circuit change addresses and TTL.
+    #[serde(default)]
+    pub routed: bool,
     /// EtherType of our packets.
     #[serde(default = "default_ethertype")]
     pub ethertype: u16,
@@ -234,8 +240,38 @@ impl Config {
             return bad(key, problem);
         }
         let split = self.validate_workers(path)?;
+        if let Err((key, problem)) = self.validate_encapsulation(&split) {
+            return bad(key, problem);
+        }
         let limit = self.gateway.memory_limit;
         self.blueprint(&split).check(limit).or_else(|error| bad("code.layers", error.to_string()))
+    }
+
+    /// Whether what is configured is possible with the encapsulation.
+    fn validate_encapsulation(&self, split: &Split) -> Result<(), (&'static str, String)> {
+        if self.wan.encapsulation != Encapsulation::Transparent {
+            return match self.wan.routed {
+                true => Err((
+                    "wan.routed",
+                    "got true, which is for encapsulation = \"transparent\"; expected false".to_owned(),
+                )),
+                false => Ok(()),
+            };
+        }
+        if self.code.integrity == Integrity::Off {
+            let problem = "got \"off\", but transparent repairs name frames by hashes; expected \"check\"";
+            return Err(("code.integrity", problem.to_owned()));
+        }
+        // Frames come without a channel: a second window would take the first one's for missing.
+        let (ours, theirs) = (split.protect.len(), split.recover.len());
+        if [ours, theirs] != [1, 1] {
+            let problem = format!(
+                "{ours} protect and the peer has {theirs}, but transparent frames don't say whose they \
+                 are; expected one worker that protects at either end"
+            );
+            return Err(("worker", problem));
+        }
+        Ok(())
     }
 
     fn validate_code(&self, path: &Path) -> Result<(), ConfigError> {
@@ -306,6 +342,8 @@ impl Config {
         debug_assert!(code.max_age.len() <= MAX_LAYERS);
         Blueprint {
             side: self.gateway.side,
+            encapsulation: self.wan.encapsulation,
+            routed: self.wan.routed,
             integrity: code.integrity,
             link_local: self.lan.link_local,
             oversize: self.wan.oversize,
@@ -470,6 +508,19 @@ mod tests {
             ("#ethertype", "ethertype = 5", "wan.ethertype"),
             ("#peer_mac", "peer_mac = \"1:2\"", "MAC address"),
             ("#oversize", "oversize = \"split\"", "split"),
+            ("#encapsulation", "encapsulation = \"gre\"", "gre"),
+            ("#routed", "routed = true", "wan.routed: got true"),
+            ("#routed", "routed = \"yes\"", "expected a boolean"),
+            (
+                "#peer_channels",
+                "encapsulation = \"transparent\"\npeer_channels = 2",
+                "worker: 1 protect and the peer has 2",
+            ),
+            (
+                "[code]",
+                "encapsulation = \"transparent\"\n[code]\nintegrity = \"off\"",
+                "code.integrity: got \"off\"",
+            ),
             ("layers", "layers = \"8:\"", "8:"),
             ("layers", "layers = \"8:1,x\"", "interleave"),
             ("layers", "layers = \"1024:16381\"", "code.layers"),

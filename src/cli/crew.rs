@@ -9,7 +9,9 @@ use crate::config::{Config, NetsyncSection, Split};
 use crate::control::counters::{DispatchCounters, ProtectCounters, RecoverCounters};
 use crate::dpdk::{Device, Eal, Mempool, Port, PortError, RxQueue, TxQueue, joined};
 use crate::gateway::flows::{Acks, Exit, Publisher, PublisherConfig};
-use crate::gateway::{Blueprint, Dispatch, Gather, Protect, Queues, Recover, Room, Spread};
+use crate::gateway::{
+    Blueprint, Dispatch, Gather, ProtectRoom, Queues, RecoverRoom, Room, Spread,
+};
 
 /// How many packets may be on their way from one worker to another: enough for a core that rests.
 const DEPTH: u32 = 1023;
@@ -57,8 +59,8 @@ struct Coder<R, C> {
 pub(super) struct Crew {
     lan: Berth,
     wan: Berth,
-    protect: Vec<Coder<Protect<RxQueue, TxQueue>, ProtectCounters>>,
-    recover: Vec<Coder<Recover<RxQueue, TxQueue, ()>, RecoverCounters>>,
+    protect: Vec<Coder<ProtectRoom<RxQueue, TxQueue>, ProtectCounters>>,
+    recover: Vec<Coder<RecoverRoom<RxQueue, TxQueue>, RecoverCounters>>,
 }
 
 impl Crew {
@@ -100,17 +102,16 @@ impl Crew {
         };
         let (lan, lan_ends) = Berth::open(eal, lan, &pool)?;
         let (wan, wan_ends) = Berth::open(eal, wan, &pool)?;
-        let (mac, peer) = (wan.port.mac(), config.wan.peer_mac.0);
+        let ends = [wan.port.mac(), config.wan.peer_mac.0];
         let numbered = || 0u8..;
         let protect = numbered().zip(&split.protect).zip(lan_ends.rx.into_iter().zip(wan_ends.tx));
-        let protect = protect.map(|((channel, &worker), (from, to))| {
-            let config = blueprint.protect(channel, epoch, mac, peer);
-            let room = Protect::new(config, from, to, pool.clone());
+        let protect = protect.map(|((channel, &worker), queues)| {
+            let room = ProtectRoom::new(blueprint, channel, epoch, ends, queues, pool.clone());
             Coder { counters: room.counters(), room, worker }
         });
         let recover = numbered().zip(&split.recover).zip(wan_ends.rx.into_iter().zip(lan_ends.tx));
-        let recover = recover.map(|((channel, &worker), (from, to))| {
-            let room = Recover::new(blueprint.recover(channel), from, to, pool.clone(), ());
+        let recover = recover.map(|((channel, &worker), queues)| {
+            let room = RecoverRoom::new(blueprint, channel, queues, pool.clone());
             Coder { counters: room.counters(), room, worker }
         });
         Ok(Crew { protect: protect.collect(), recover: recover.collect(), lan, wan })

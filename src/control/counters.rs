@@ -82,7 +82,11 @@ counters! {
         too_large,
         /// Dropped: the buffer had no room for the headers.
         no_headroom,
-        /// Repair packets not sent: no buffer was free.
+        /// Dropped: it bears the EtherType of our own packets, and the encapsulation adds none.
+        own_ethertype,
+        /// Of the repair packets, those that were sent in parts.
+        repair_split,
+        /// Repair packets not sent: no buffer was free, or it took too many parts.
         repair_no_mbuf,
         /// Packets that went without a layer's repair: there was no memory for their group.
         repair_shed,
@@ -117,6 +121,11 @@ counters! {
         /// Of those, repairs that missed several packets and made way for newer ones, or found no
         /// room to wait.
         repair_evicted,
+        /// Repair packets of which a part was lost.
+        repair_incomplete,
+        /// Frames not rebuilt, since hardly any arrive under the names that repairs give them: the
+        /// circuit changes them.
+        estranged,
         /// Source packets that had been delivered before.
         duplicates_suppressed,
         /// Rejected: shorter than its headers, outer or ours.
@@ -173,7 +182,8 @@ counters! {
 impl ProtectCounters {
     /// The reasons for which a frame from the LAN was dropped, and how many were.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 4] = ["link_local_dropped", "runt", "too_large", "no_headroom"];
+        const REASONS: [&str; 5] =
+            ["link_local_dropped", "runt", "too_large", "no_headroom", "own_ethertype"];
         self.each().filter(|(name, _)| REASONS.contains(name))
     }
 }

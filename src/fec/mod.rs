@@ -15,6 +15,7 @@ pub mod code;
 pub mod decoder;
 pub mod encoder;
 pub mod group;
+pub mod named;
 pub mod seq;
 pub mod timing;
 pub mod xor;

@@ -8,13 +8,17 @@ use thiserror::Error;
 
 use super::protect::ProtectConfig;
 use super::recover::RecoverConfig;
-use super::settings::{LinkLocal, Outer, Oversize, Side};
+use super::settings::{Encapsulation, LinkLocal, Outer, Oversize, Side};
+use super::transparent;
 use crate::dpdk::Kept;
 use crate::dpdk::mbuf::BURST;
 use crate::dpdk::mempool;
 use crate::fec::group::MAX_RUNS;
+use crate::fec::named::NamedConfig;
+use crate::fec::named::image::EXTRA;
 use crate::fec::xor::Engine;
 use crate::fec::{Code, DecoderConfig, EncoderConfig, Run, Timing};
+use crate::wire::named::{Cut, PART_LEN, longest_filled};
 use crate::wire::outer::{MIN_FRAME, OUTER_LEN};
 use crate::wire::repair::REPAIR_LEN;
 use crate::wire::shim::Integrity;
@@ -25,6 +29,9 @@ const MORE_RUNS: usize = (MAX_RUNS - 1) * Run::WIRE_LEN;
 /// up to 1024. Each worker may have four at the ports and two between workers, but no more than four
 /// of these at once beside one for each port; what is left rests in its cache.
 const IN_PASSING: usize = 8 * 1024 - 1;
+/// What a transparent repair has beside its XOR, up to a hundred names, before it is cut where the WAN's
+/// MTU would let more through.
+const NAMES_ROOM: usize = 1024;
 /// Longer frames than this have several mbufs, and no WAN lets them through.
 pub const MAX_PORT_MTU: u16 = 16_000;
 /// Two Ethernet VLAN tags, which an MTU doesn't count.
@@ -35,6 +42,10 @@ pub const TAGS: usize = 8;
 pub struct Blueprint {
     /// Which of the two.
     pub side: Side,
+    /// How packets cross the WAN.
+    pub encapsulation: Encapsulation,
+    /// Whether routers on a transparent circuit change addresses and TTL.
+    pub routed: bool,
     /// What confirms packets on the WAN.
     pub integrity: Integrity,
     /// Frames for bridges only.
@@ -76,6 +87,17 @@ pub enum BlueprintError {
         mtu: u16,
         /// What is needed.
         least: usize,
+    },
+    /// A filled group's repair would need too many parts.
+    #[error(
+        "a WAN MTU of {mtu} would cut the repairs of code {code} into too many parts; expected smaller \
+         groups, or a larger MTU"
+    )]
+    TooManyParts {
+        /// The WAN's MTU.
+        mtu: u16,
+        /// The code.
+        code: Code,
     },
     /// The code's groups don't fit the window.
     #[error(
@@ -141,6 +163,8 @@ impl Blueprint {
     pub fn new(side: Side, code: Code) -> Blueprint {
         Blueprint {
             side,
+            encapsulation: Encapsulation::default(),
+            routed: false,
             integrity: Integrity::default(),
             link_local: LinkLocal::default(),
             oversize: Oversize::default(),
@@ -163,6 +187,9 @@ impl Blueprint {
         let least = REPAIR_LEN + MIN_FRAME + MORE_RUNS;
         if usize::from(mtu) < least {
             return Err(BlueprintError::MtuTooSmall { mtu, least });
+        }
+        if self.is_transparent() && Cut::new(self.longest_filled(), self.part_room().into()).is_none() {
+            return Err(BlueprintError::TooManyParts { mtu, code: self.code.clone() });
         }
         let window = self.decoder().window;
         let code = self.longest_code().clone();
@@ -189,7 +216,9 @@ impl Blueprint {
             ));
         }
         let (protected, lan) = (self.max_protected(), self.lan_frame);
-        if protected < lan {
+        if self.is_transparent() {
+            warnings.extend(self.transparent_warnings());
+        } else if protected < lan {
             let fate = match self.oversize {
                 Oversize::Bypass => "sent unprotected if they fit as they are, else dropped",
                 Oversize::Drop => "dropped",
@@ -212,8 +241,44 @@ impl Blueprint {
         warnings
     }
 
+    fn transparent_warnings(&self) -> impl Iterator<Item = String> {
+        let carried = usize::from(self.wan_mtu) + OUTER_LEN + TAGS;
+        let too_long = (carried < self.lan_frame).then(|| {
+            format!(
+                "the LAN's frames may have {} bytes, and the WAN's MTU of {} carries {carried}: longer \
+                 ones are dropped",
+                self.lan_frame, self.wan_mtu
+            )
+        });
+        let trusts = "encapsulation is transparent: frames from the WAN are delivered without any check, \
+                      and doubled ones twice";
+        std::iter::once(trusts.to_owned()).chain(too_long)
+    }
+
+    fn is_transparent(&self) -> bool {
+        self.encapsulation == Encapsulation::Transparent
+    }
+
+    /// The longest message of a filled group's repair, if frames are transparent.
+    fn longest_filled(&self) -> usize {
+        let codes = [Some(&self.code), self.sparse.as_ref()];
+        let layers = codes.into_iter().flatten().flat_map(|code| code.layers());
+        let group = layers.map(|layer| usize::from(layer.group)).max().unwrap_or(1);
+        longest_filled(group, self.max_protected() + EXTRA)
+    }
+
+    /// How long the parts of repairs may be, from the shim on. The peer, whose code may be another, must
+    /// expect no longer ones.
+    fn part_room(&self) -> u16 {
+        let usual = self.max_protected() + EXTRA + NAMES_ROOM + PART_LEN;
+        usual.min(usize::from(self.wan_mtu)) as u16
+    }
+
     /// The longest frame that is protected, in bytes.
     pub fn max_protected(&self) -> usize {
+        if self.is_transparent() {
+            return (usize::from(self.wan_mtu) + OUTER_LEN + TAGS).min(self.lan_frame);
+        }
         usize::from(self.wan_mtu).saturating_sub(REPAIR_LEN).min(self.lan_frame)
     }
 
@@ -224,6 +289,10 @@ impl Blueprint {
 
     /// The MTU that the WAN port needs: no more than our own packets, if the WAN's is larger.
     pub fn wan_port_mtu(&self) -> u16 {
+        if self.is_transparent() {
+            let frame = self.lan_frame - OUTER_LEN;
+            return usize::from(self.part_room()).max(frame).min(usize::from(self.wan_mtu)) as u16;
+        }
         let largest = REPAIR_LEN + MORE_RUNS + self.max_protected();
         largest.max(self.lan_frame).min(usize::from(self.wan_mtu)) as u16
     }
@@ -235,7 +304,11 @@ impl Blueprint {
 
     /// How many mbufs the receiver keeps at most: its windows, and repairs that wait.
     pub fn kept(&self) -> u32 {
-        let each = self.decoder().packets_held().min(u32::MAX as usize) as u32;
+        let each = match self.encapsulation {
+            Encapsulation::Ether => self.decoder().packets_held(),
+            Encapsulation::Transparent => self.named().packets_held(),
+        };
+        let each = each.min(u32::MAX as usize) as u32;
         each.saturating_mul(u32::from(self.channels_in))
     }
 
@@ -247,9 +320,19 @@ impl Blueprint {
 
     /// What it allocates.
     pub fn memory(&self) -> Memory {
+        let (groups, window) = match self.encapsulation {
+            Encapsulation::Ether => {
+                (self.encoder().memory_bytes(), self.decoder().memory_bytes::<Kept>())
+            }
+            Encapsulation::Transparent => {
+                let protect = self.protect_transparent(0, 0, [0; 6], [0; 6]);
+                let groups = self.encoder().memory_bytes() + protect.memory_bytes();
+                (groups, self.recover_transparent(0).memory_bytes())
+            }
+        };
         Memory {
-            groups: self.encoder().memory_bytes() as u64 * u64::from(self.channels_out),
-            window: self.decoder().memory_bytes::<Kept>() as u64 * u64::from(self.channels_in),
+            groups: groups as u64 * u64::from(self.channels_out),
+            window: window as u64 * u64::from(self.channels_in),
             mbufs: mempool::estimated_bytes(self.mbufs(), self.data_room(), self.hugepages),
         }
     }
@@ -271,13 +354,23 @@ impl Blueprint {
     }
 
     fn encoder(&self) -> EncoderConfig {
-        let max_frame = self.max_protected();
+        let (max_frame, repair_room) = match self.encapsulation {
+            Encapsulation::Ether => {
+                let max_frame = self.max_protected();
+                let room = usize::from(self.wan_mtu).saturating_sub(REPAIR_LEN);
+                (max_frame, room.min(max_frame + MORE_RUNS))
+            }
+            Encapsulation::Transparent => {
+                let image = self.max_protected() + EXTRA;
+                (image, image + MORE_RUNS)
+            }
+        };
         EncoderConfig {
             code: self.code.clone(),
             sparse: self.sparse.clone(),
             timing: self.timing.clone(),
             max_frame,
-            repair_room: (usize::from(self.wan_mtu) - REPAIR_LEN).min(max_frame + MORE_RUNS),
+            repair_room,
             engine: Engine::detect(),
         }
     }
@@ -289,6 +382,44 @@ impl Blueprint {
             max_frame: self.max_protected(),
             check: None,
             engine: Engine::detect(),
+        }
+    }
+
+    fn named(&self) -> NamedConfig {
+        NamedConfig {
+            window: self.decoder().window,
+            max_frame: self.max_protected(),
+            routed: self.routed,
+            engine: Engine::detect(),
+        }
+    }
+
+    /// The transparent `protect` of worker number `worker`; its repairs go from `source` to
+    /// `destination`.
+    pub fn protect_transparent(
+        &self,
+        worker: u8,
+        epoch: u32,
+        source: [u8; 6],
+        destination: [u8; 6],
+    ) -> transparent::ProtectConfig {
+        transparent::ProtectConfig {
+            channel: self.side.channel(worker),
+            epoch,
+            outer: Outer::new(source, destination, self.ethertype, self.part_room()),
+            wan_mtu: self.wan_mtu,
+            link_local: self.link_local,
+            encoder: self.encoder(),
+        }
+    }
+
+    /// The transparent `recover` for the peer's worker number `worker`.
+    pub fn recover_transparent(&self, worker: u8) -> transparent::RecoverConfig {
+        transparent::RecoverConfig {
+            channel: self.side.other().channel(worker),
+            ethertype: self.ethertype,
+            link_local: self.link_local,
+            decoder: self.named(),
         }
     }
 
@@ -363,6 +494,26 @@ mod tests {
         assert!(tight.warnings()[0].contains("1459 to 1522"), "{:?}", tight.warnings());
         let off = Blueprint { integrity: Integrity::Off, ..blueprint("20:97,101+g1") };
         assert!(off.warnings()[0].contains("integrity"));
+    }
+
+    #[test]
+    fn a_transparent_gateway_protects_what_the_wan_carries() {
+        let ether = Blueprint { wan_mtu: 1500, ..blueprint("20:97,101,103+g1") };
+        let transparent = Blueprint { encapsulation: Encapsulation::Transparent, ..ether.clone() };
+        assert_eq!((ether.max_protected(), transparent.max_protected()), (1458, 1522));
+        assert_eq!(transparent.check(1 << 30), Ok(()));
+        assert_eq!(transparent.warnings().len(), 1);
+        assert_eq!(transparent.protect_transparent(0, 1, [0; 6], [0; 6]).outer.mtu, 1500);
+        // Where a repair fits, no packet is longer than it.
+        let wide = Blueprint { wan_mtu: 9000, ..transparent.clone() };
+        let mtu = wide.protect_transparent(0, 1, [0; 6], [0; 6]).outer.mtu;
+        assert_eq!(mtu, 32 + 1024 + 1526);
+        assert_eq!(wide.wan_port_mtu(), mtu);
+        let long = Blueprint { lan_frame: 9022, ..transparent.clone() };
+        assert!(long.warnings()[1].contains("carries 1522"), "{:?}", long.warnings());
+        let code = "1024:101+g1".parse().unwrap();
+        let narrow = Blueprint { wan_mtu: 256, code, sparse: None, ..transparent };
+        assert!(narrow.check(1 << 30).unwrap_err().to_string().contains("too many parts"));
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //!            +-----------------------------------------+
 //! ```
 //!
+//! Where nothing may be added to a packet, those of [`transparent`] take their places.
+//!
 //! Where a port has a queue for each of several workers, each has its own `protect` or `recover`.
 //! Where it has not, [`dispatch`] receives for them, and [`gather`] sends.
 //!
@@ -24,7 +26,9 @@ pub mod inbound;
 pub mod io;
 pub mod protect;
 pub mod recover;
+pub mod rooms;
 pub mod settings;
+pub mod transparent;
 pub mod worker;
 
 pub use blueprint::{Blueprint, BlueprintError};
@@ -33,5 +37,6 @@ pub use gather::Gather;
 pub use io::{Outbox, Queues, Receive, Transmit};
 pub use protect::Protect;
 pub use recover::{Observer, Recover};
-pub use settings::{LinkLocal, Outer, Oversize, Side};
+pub use rooms::{ProtectRoom, RecoverRoom};
+pub use settings::{Encapsulation, LinkLocal, Outer, Oversize, Side};
 pub use worker::{Idle, Room, Worker};

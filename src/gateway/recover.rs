@@ -236,6 +236,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             return counters.bad_integrity.add(1);
         }
         match shim.kind {
+            Kind::Named => counters.bad_kind.add(1),
             Kind::Source => match self.verify(&shim, rest) {
                 Err(bad) => self.reason(bad).add(1),
                 Ok(()) => self.take_source(now, &shim, mbuf),

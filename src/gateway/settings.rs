@@ -45,6 +45,17 @@ pub enum LinkLocal {
     Pass,
 }
 
+/// How packets cross the WAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encapsulation {
+    /// Behind an Ethernet header of our own and the shim.
+    #[default]
+    Ether,
+    /// Source frames as they are; repairs name them: [`super::transparent`].
+    Transparent,
+}
+
 /// What happens to frames that are too large to protect within the WAN's MTU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]

@@ -159,6 +159,8 @@ impl Witness for Measurements {
                     self.repair(now, &header, fate);
                 }
             }
+            // Its pairs of gateways are not transparent.
+            Kind::Named => {}
         }
     }
 }

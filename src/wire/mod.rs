@@ -8,7 +8,9 @@
 //! * **Must not:** trust a byte. No input panics; every number is checked before it is handed on,
 //!   and what does not fit is refused under one [`Bad`] reason.
 
+pub mod assembly;
 pub mod flow;
+pub mod named;
 pub mod outer;
 pub mod repair;
 pub mod shim;

@@ -38,6 +38,8 @@ pub enum Kind {
     Source = 0,
     /// The XOR of the LAN frames of one group.
     Repair = 1,
+    /// The same, or a part of it, of frames that cross without a shim: [`super::named`].
+    Named = 3,
 }
 
 /// What confirms a packet. A third way, a 16-byte keyed tag, has its number reserved: 2.
@@ -93,6 +95,7 @@ impl Shim {
         let kind = match raw.version_kind_integrity >> 2 & 3 {
             0 => Kind::Source,
             1 => Kind::Repair,
+            3 => Kind::Named,
             _ => return Err(Bad::Kind),
         };
         let integrity = match raw.version_kind_integrity & 3 {
