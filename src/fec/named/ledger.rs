@@ -349,9 +349,11 @@ impl Ledger {
     fn begin(&mut self, first: u64, head: u64) {
         (self.tail, self.head) = (first.max(head.saturating_sub(self.size())), head);
         self.marks.clear();
-        // The frames that were sent already came before now.
-        let since = self.arrived.saturating_sub(head - first).max(self.remembered().start);
-        self.marks.push_back((since, first));
+        // What was sent before this came before now, nobody knows when.
+        match self.remembered().start {
+            0 => self.mark(0, first),
+            _ => self.mark(self.arrived, head),
+        }
     }
 
     /// Another life of the sender begins at `head`; its numbers from `first` on will be missed. Arrivals
