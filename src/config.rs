@@ -253,13 +253,15 @@ impl Config {
             return match self.wan.routed {
                 true => Err((
                     "wan.routed",
-                    "got true, which is for encapsulation = \"transparent\"; expected false".to_owned(),
+                    "got true, which is for encapsulation = \"transparent\"; expected false"
+                        .to_owned(),
                 )),
                 false => Ok(()),
             };
         }
         if self.code.integrity == Integrity::Off {
-            let problem = "got \"off\", but transparent repairs name frames by hashes; expected \"check\"";
+            let problem =
+                "got \"off\", but transparent repairs name frames by hashes; expected \"check\"";
             return Err(("code.integrity", problem.to_owned()));
         }
         // Frames come without a channel: a second window would take the first one's for missing.

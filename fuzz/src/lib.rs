@@ -12,6 +12,7 @@ mod capture;
 mod hostile;
 mod input;
 pub mod mutate;
+mod named;
 mod segment;
 mod stream;
 mod texts;
@@ -42,6 +43,7 @@ pub struct Target {
 /// All of them.
 pub const TARGETS: &[Target] = &[
     Target { name: "wire", check: wire::check, inputs: 400_000 },
+    Target { name: "named", check: named::check, inputs: 200_000 },
     Target { name: "segment", check: segment::check, inputs: 400_000 },
     Target { name: "code", check: texts::code, inputs: 300_000 },
     Target { name: "loss", check: texts::loss, inputs: 200_000 },

@@ -9,9 +9,7 @@ use crate::config::{Config, NetsyncSection, Split};
 use crate::control::counters::{DispatchCounters, ProtectCounters, RecoverCounters};
 use crate::dpdk::{Device, Eal, Mempool, Port, PortError, RxQueue, TxQueue, joined};
 use crate::gateway::flows::{Acks, Exit, Publisher, PublisherConfig};
-use crate::gateway::{
-    Blueprint, Dispatch, Gather, ProtectRoom, Queues, RecoverRoom, Room, Spread,
-};
+use crate::gateway::{Blueprint, Dispatch, Gather, ProtectRoom, Queues, RecoverRoom, Room, Spread};
 
 /// How many packets may be on their way from one worker to another: enough for a core that rests.
 const DEPTH: u32 = 1023;

@@ -188,7 +188,9 @@ impl Blueprint {
         if usize::from(mtu) < least {
             return Err(BlueprintError::MtuTooSmall { mtu, least });
         }
-        if self.is_transparent() && Cut::new(self.longest_filled(), self.part_room().into()).is_none() {
+        if self.is_transparent()
+            && Cut::new(self.longest_filled(), self.part_room().into()).is_none()
+        {
             return Err(BlueprintError::TooManyParts { mtu, code: self.code.clone() });
         }
         let window = self.decoder().window;

@@ -228,8 +228,8 @@ impl<'a> Message<'a> {
             return Err(Bad::Members);
         }
         let count = members.len();
-        let (names, xor) =
-            <[[u8; NAME_LEN]]>::ref_from_prefix_with_elems(behind, count).map_err(|_| Bad::Truncated)?;
+        let (names, xor) = <[[u8; NAME_LEN]]>::ref_from_prefix_with_elems(behind, count)
+            .map_err(|_| Bad::Truncated)?;
         if xor.len() != usize::from(raw.xor.get()) {
             return Err(Bad::Length);
         }
@@ -355,7 +355,8 @@ mod tests {
         assert_eq!(read.members, members(&runs));
         assert_eq!((read.layer, read.code_id, read.flushed), (2, 1, true));
         assert_eq!((read.lengths, read.checks), (0x1234, 0x0123_4567_89AB_CDEF));
-        let names: Vec<u64> = read.names.iter().map(|name| u64::from_be_bytes(*name) >> 32).collect();
+        let names: Vec<u64> =
+            read.names.iter().map(|name| u64::from_be_bytes(*name) >> 32).collect();
         assert_eq!(names, read.members.iter().collect::<Vec<_>>());
         assert_eq!(read.xor, [7; 60]);
     }
@@ -364,19 +365,19 @@ mod tests {
     fn a_message_is_cut_where_it_does_not_fit() {
         let message = message(&[(5, 3)], &[7; 448]);
         assert_eq!(message.len(), 500);
-        for (room, lengths) in [
-            (532, &[500][..]),
-            (531, &[250, 250]),
-            (282, &[250, 250]),
-            (281, &[167, 167, 166]),
-        ] {
+        for (room, lengths) in
+            [(532, &[500][..]), (531, &[250, 250]), (282, &[250, 250]), (281, &[167, 167, 166])]
+        {
             let packets = packets(&message, room);
             assert!(packets.iter().all(|packet| packet.len() <= room));
             let mut whole = Vec::new();
             for (n, packet) in packets.iter().enumerate() {
                 let (part, bytes) = read(packet).unwrap();
                 assert_eq!((part.serial, usize::from(part.part)), (77, n));
-                assert_eq!((part.cut.range(part.part).start, bytes.len()), (whole.len(), lengths[n]));
+                assert_eq!(
+                    (part.cut.range(part.part).start, bytes.len()),
+                    (whole.len(), lengths[n])
+                );
                 whole.extend(bytes);
             }
             assert_eq!((packets.len(), whole), (lengths.len(), message.clone()));

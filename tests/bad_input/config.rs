@@ -46,6 +46,22 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ),
         ("mtu = 1900", "mtu = 1900\npeer_channels = 0", &["wan.peer_channels", "expected 1 to 16"]),
         ("mtu = 1900", "mtu = 1900\nqueues = 99", &["wan.queues", "expected 1 to 16"]),
+        (
+            "mtu = 1900",
+            "mtu = 1900\nencapsulation = \"gre\"",
+            &["gateway.toml:10", "gre", "transparent"],
+        ),
+        ("mtu = 1900", "mtu = 1900\nrouted = true", &["wan.routed", "got true", "expected false"]),
+        (
+            "mtu = 1900",
+            "mtu = 1900\nencapsulation = \"transparent\"\npeer_channels = 2",
+            &["worker", "the peer has 2", "expected one worker"],
+        ),
+        (
+            "[code]",
+            "encapsulation = \"transparent\"\n[code]\nintegrity = \"off\"",
+            &["code.integrity", "got \"off\"", "expected \"check\""],
+        ),
         ("rooms =", "core = 99999\nrooms =", &["worker", "core 99999 does not exist"]),
         ("net_null1", "net_null0", &["wan.port", "got net_null0", "expected another"]),
         ("net_null1", "null 1", &["gateway.toml:8", "null 1", "expected a PCI address"]),

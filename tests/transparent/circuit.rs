@@ -243,8 +243,10 @@ fn routed_circuits_are_repaired() {
         frame[26..34].copy_from_slice(&[10, 1, 0, 1, 10, 2, 0, 1]);
         frame[40..48].copy_from_slice(&n.to_be_bytes());
         // Its header's checksum, over words 14 to 33.
-        let sum: u32 =
-            (14..34).step_by(2).map(|at| u32::from(frame[at]) << 8 | u32::from(frame[at + 1])).sum();
+        let sum: u32 = (14..34)
+            .step_by(2)
+            .map(|at| u32::from(frame[at]) << 8 | u32::from(frame[at + 1]))
+            .sum();
         let sum = !((sum & 0xFFFF) + (sum >> 16)) as u16;
         frame[24..26].copy_from_slice(&sum.to_be_bytes());
         frame

@@ -87,9 +87,10 @@ impl Model {
             assert_eq!(of.0, name);
             if of.1.is_none() && !self.repairs.iter().any(|r| r.members.iter().any(|n| n == number))
             {
-                of.1 = self.arrivals.iter().position(|a| {
-                    a.name == name && a.number.is_none() && !a.late
-                });
+                of.1 = self
+                    .arrivals
+                    .iter()
+                    .position(|a| a.name == name && a.number.is_none() && !a.late);
                 if let Some(place) = of.1 {
                     self.arrivals[place].number = Some(number);
                 }

@@ -151,7 +151,8 @@ fn cross(mtu: u16, loss: &str) {
     let ping = inside(&west, "ping").args(ping).output().unwrap();
     let said = String::from_utf8_lossy(&ping.stdout);
     let answers = said.split(" received").next().and_then(|said| said.rsplit(' ').next());
-    let answers: u32 = answers.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{ping:?}"));
+    let answers: u32 =
+        answers.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{ping:?}"));
     assert!(answers >= 97, "{ping:?}");
     assert!(!said.contains("DUP!"), "{said}");
     let mut server = role(&east, path, "server");

@@ -90,9 +90,8 @@ impl Pair {
     pub fn restart_near(&mut self, epoch: u32) {
         let (eal, pool) = eal();
         self.name += 4;
-        let ring = |n: u32, depth| {
-            joined(eal, &format!("r{}", self.name + n), depth, pool, 1).unwrap()
-        };
+        let ring =
+            |n: u32, depth| joined(eal, &format!("r{}", self.name + n), depth, pool, 1).unwrap();
         let (lan, west) = (ring(0, 1023), ring(1, self.depth));
         let near = self.blueprint.protect_transparent(0, epoch, [2; 6], [4; 6]);
         let (from, to) = (lan.1.rx_queue(0).unwrap(), west.0.tx_queue(0).unwrap());

@@ -7,7 +7,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::super::decoder::{RepairFate, Rebuilt};
+use super::super::decoder::{Rebuilt, RepairFate};
 use super::super::group::{MAX_MEMBERS, Members};
 use super::super::pending::{Pending, Ticket};
 use super::super::short::{SHORT, copy_short};

@@ -59,7 +59,8 @@ impl Layout {
     /// the same as its frame.
     #[inline]
     fn of(frame: &[u8]) -> Layout {
-        let ethertype = |at: usize| frame.get(at..at + 2).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
+        let ethertype =
+            |at: usize| frame.get(at..at + 2).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
         let mut ip = MIN_FRAME;
         for _ in 0..2 {
             if matches!(ethertype(ip - 2), 0x8100 | 0x88A8) {
@@ -269,7 +270,8 @@ mod tests {
     fn names_are_what_docs_wire_md_says() {
         let (ethertype, packet) = packet(4);
         let arp = frame(&[], 0x0806, &[7; 46]);
-        let names = [frame(&[], ethertype, &packet), arp].map(|frame| NameKey::new(1, 2).name(&frame));
+        let names =
+            [frame(&[], ethertype, &packet), arp].map(|frame| NameKey::new(1, 2).name(&frame));
         assert_eq!(names.map(|n| [n.name, n.check]), KNOWN);
     }
 

@@ -68,14 +68,8 @@ struct Number {
     waiting: u32,
 }
 
-const NEW: Number = Number {
-    name: 0,
-    holder: UNHEARD,
-    entry: NIL,
-    previous: NIL,
-    next: NIL,
-    waiting: NO_LINK,
-};
+const NEW: Number =
+    Number { name: 0, holder: UNHEARD, entry: NIL, previous: NIL, next: NIL, waiting: NO_LINK };
 
 /// What a frame from the circuit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,8 +50,11 @@ pub(super) struct Names {
 impl Names {
     /// Room for so many names at a time, a power of two.
     pub(super) fn new(names: usize) -> Names {
-        let mut names =
-            Names { buckets: vec![NIL; names].into(), entries: vec![FREE; names].into(), free: NIL };
+        let mut names = Names {
+            buckets: vec![NIL; names].into(),
+            entries: vec![FREE; names].into(),
+            free: NIL,
+        };
         names.clear();
         names
     }
