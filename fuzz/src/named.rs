@@ -54,7 +54,7 @@ fn take(decoder: &mut NamedDecoder<Vec<u8>>, message: &[u8], next: u64) {
         assert!(rebuilt.frame.len() <= LONGEST);
         Some(rebuilt.frame.to_vec())
     });
-    if next % 7 == 0 {
+    if next.is_multiple_of(7) {
         decoder.jump_to(next);
     }
 }

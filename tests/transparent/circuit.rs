@@ -58,7 +58,7 @@ fn of_equal_frames_as_many_come_out_as_went_in() {
         let mut wire = Vec::new();
         for n in 0..5000u64 {
             // Mostly one frame, now and then another, and some that are their own.
-            let frame = if n % 10 == 7 { frame_of(n) } else { frame_of(1 << 40 | n % 50 / 49) };
+            let frame = if n % 10 == 7 { frame_of(n) } else { frame_of((1 << 40) | (n % 50 / 49)) };
             sender.send(&frame, &mut wire);
         }
         sender.flush(&mut wire);
@@ -82,10 +82,10 @@ fn a_late_original_goes_no_further() {
     let mut receiver = Receiver::new(64, key());
     let all = [zero, two, three, repair].map(Clone::clone);
     assert_eq!(receiver.all(&all).len(), 4);
-    assert_eq!(receiver.all(&[one.clone()]), []);
+    assert_eq!(receiver.all(std::slice::from_ref(one)), []);
     assert_eq!(receiver.suppressed, 1);
     // A second time it can only be a repeat, or the circuit doubles.
-    assert_eq!(receiver.all(&[one.clone()]).len(), 1);
+    assert_eq!(receiver.all(std::slice::from_ref(one)).len(), 1);
 }
 
 /// A repeat that comes right behind its rebuilt twin is taken for the late original; its own repair
@@ -118,7 +118,7 @@ fn strangers_do_not_make_frames_come_twice() {
             if !random.hit(0.03) {
                 out.extend(receiver.all(std::slice::from_ref(packet)));
             }
-            let many = if n % 5 == 0 { 5 * strangers } else { 0 };
+            let many = if n.is_multiple_of(5) { 5 * strangers } else { 0 };
             for s in 0..many {
                 let stranger = Packet::Frame(frame_of(1 << 50 | (n as u64) << 20 | s));
                 assert_eq!(receiver.all(&[stranger]).len(), 1);

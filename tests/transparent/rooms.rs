@@ -156,7 +156,7 @@ fn a_new_epoch_is_taken_up() {
     pair.restart_near(2);
     let second = frames(8, 400, 300);
     let wire = pair.send(&second);
-    let lost = |n: usize| n > 200 && n % 50 == 0;
+    let lost = |n: usize| n > 200 && n.is_multiple_of(50);
     let arriving: Vec<Vec<u8>> =
         wire.iter().enumerate().filter(|(n, _)| !lost(*n)).map(|(_, p)| p.clone()).collect();
     let out = pair.receive(&arriving);
