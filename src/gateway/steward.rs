@@ -10,10 +10,8 @@
 
 use std::sync::Arc;
 
-use super::io::{Receive, Transmit};
 use super::post::{self, DEPTH, Heard, Obeyed, ProtectOrder, RecoverOrder, mailbox};
-use super::protect::Protect;
-use super::recover::{Observer, Recover};
+use super::rooms::{ProtectRoom, RecoverRoom};
 use crate::control::counters::RecoverCounters;
 use crate::link::{Mode, Neighbour, PeerDown, Supervisor, Traffic, What, Wishes};
 use crate::wire::Outer;
@@ -51,6 +49,8 @@ struct Recovering {
     orders: post::Sender<RecoverOrder>,
     heard: post::Receiver<Heard>,
     counters: Arc<RecoverCounters>,
+    /// Whether its frames are signs of life.
+    verifies: bool,
 }
 
 impl Steward {
@@ -77,7 +77,7 @@ impl Steward {
     }
 
     /// Takes on a room that protects; the first one sends for control.
-    pub fn take_on_protect<L: Receive, W: Transmit>(&mut self, room: &mut Protect<L, W>) {
+    pub fn take_on_protect(&mut self, room: &mut (impl ProtectRoom + ?Sized)) {
         let (sender, orders) = mailbox(DEPTH);
         let obeyed = Obeyed::default();
         room.obey(orders, obeyed.clone());
@@ -85,15 +85,12 @@ impl Steward {
     }
 
     /// Takes on a room that recovers.
-    pub fn take_on_recover<W: Receive, L: Transmit, O: Observer>(
-        &mut self,
-        room: &mut Recover<W, L, O>,
-    ) {
+    pub fn take_on_recover(&mut self, room: &mut (impl RecoverRoom + ?Sized)) {
         let (sender, orders) = mailbox(DEPTH);
         let (heard, receiver) = mailbox(DEPTH);
         room.obey(self.recover.len() as u8, orders, heard);
-        let counters = room.counters();
-        self.recover.push(Recovering { orders: sender, heard: receiver, counters });
+        let (counters, verifies) = (room.counters(), room.verifies());
+        self.recover.push(Recovering { orders: sender, heard: receiver, counters, verifies });
     }
 
     /// Hears, decides and says what there is to say at `now`, in the rooms' time. [`Steward::direct`]
@@ -150,8 +147,11 @@ impl Steward {
 
     fn traffic(&self) -> Traffic {
         let mut traffic = Traffic::default();
-        for Recovering { counters, .. } in &self.recover {
-            let protected = counters.delivered.get().wrapping_sub(counters.bypassed.get());
+        for Recovering { counters, verifies, .. } in &self.recover {
+            let protected = match verifies {
+                true => counters.delivered.get().wrapping_sub(counters.bypassed.get()),
+                false => 0,
+            };
             traffic.accepted = traffic
                 .accepted
                 .wrapping_add(protected)
