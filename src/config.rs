@@ -171,6 +171,9 @@ pub struct WanSection {
     /// What carries our packets.
     #[serde(default)]
     pub encapsulation: CarrierName,
+    /// Whether routers on a transparent circuit change addresses and TTL; none is no.
+    #[serde(default)]
+    pub routed: Option<bool>,
     /// The VLAN of all that we send and take.
     #[serde(default)]
     pub vlan: Option<u16>,
@@ -350,8 +353,38 @@ impl Config {
             return bad(key, problem);
         }
         let split = self.validate_workers(path)?;
+        if let Err((key, problem)) = self.validate_transparent(&split) {
+            return bad(key, problem);
+        }
         let limit = self.gateway.memory_limit;
-        self.blueprint(&split).check(limit).or_else(|error| bad("code.layers", error.to_string()))
+        self.blueprint(&split).check(limit).or_else(|error| bad(error.key(), error.to_string()))
+    }
+
+    /// Whether frames that cross as they came can be treated as configured.
+    fn validate_transparent(&self, split: &Split) -> Result<(), (&'static str, String)> {
+        if self.wan.encapsulation != CarrierName::Transparent {
+            return Ok(());
+        }
+        if self.code.integrity == Integrity::Off {
+            let problem =
+                "got \"off\", but transparent repairs name frames by hashes; expected \"check\"";
+            return Err(("code.integrity", problem.to_owned()));
+        }
+        if self.code.auto.is_some() {
+            let problem = "got a section, but transparent frames have no numbers, by which the far end \
+                           would measure what the link loses; expected none";
+            return Err(("code.auto", problem.to_owned()));
+        }
+        // Frames come without a channel: a second window would take the first one's for missing.
+        let (ours, theirs) = (split.protect.len(), split.recover.len());
+        if [ours, theirs] != [1, 1] {
+            let problem = format!(
+                "{ours} protect and the peer has {theirs}, but transparent frames don't say whose they \
+                 are; expected one worker that protects at either end"
+            );
+            return Err(("worker", problem));
+        }
+        Ok(())
     }
 
     fn validate_code(&self, path: &Path) -> Result<(), ConfigError> {
@@ -678,6 +711,19 @@ mod tests {
             ("#ethertype", "ethertype = 5", "wan.ethertype"),
             ("#peer_mac", "peer_mac = \"1:2\"", "MAC address"),
             ("#oversize", "oversize = \"split\"", "split"),
+            ("#encapsulation", "encapsulation = \"gre\"", "gre"),
+            ("# routed", "routed = true", "wan.routed: got a value"),
+            ("# routed", "routed = \"yes\"", "expected a boolean"),
+            (
+                "#peer_channels",
+                "encapsulation = \"transparent\"\npeer_channels = 2",
+                "worker: 1 protect and the peer has 2",
+            ),
+            (
+                "[code]",
+                "encapsulation = \"transparent\"\n[code]\nintegrity = \"off\"",
+                "code.integrity: got \"off\"",
+            ),
             ("layers", "layers = \"8:\"", "8:"),
             ("layers", "layers = \"8:1,x\"", "interleave"),
             ("layers", "layers = \"1024:16381\"", "code.layers"),

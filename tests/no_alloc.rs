@@ -8,6 +8,8 @@
 mod code;
 #[path = "no_alloc/counting.rs"]
 mod counting;
+#[path = "no_alloc/named.rs"]
+mod named;
 #[cfg(feature = "dpdk")]
 #[path = "no_alloc/rooms.rs"]
 mod rooms;

@@ -4,8 +4,11 @@
 use std::fs;
 use std::path::Path;
 
+use maelstrom::fec::named::NameKey;
+use maelstrom::fec::named::image::write_image;
 use maelstrom::fec::{Members, Repair, Run, seq};
 use maelstrom::wire::Report;
+use maelstrom::wire::named::{Cut, Part, emit_message, message_len, part_key};
 use maelstrom::wire::repair::{self, repair_key};
 use maelstrom::wire::shim::{Integrity, Kind, Shim, source_key};
 
@@ -15,6 +18,9 @@ fn main() -> std::io::Result<()> {
     }
     for (name, input) in reports() {
         write("report", name, &input)?;
+    }
+    for (name, input) in named() {
+        write("named", name, &input)?;
     }
     for (name, input) in segments() {
         write("segment", &name, &input)?;
@@ -216,4 +222,45 @@ fn captures() -> Vec<(String, Vec<u8>)> {
         }
     }
     all
+}
+
+/// Two frames and their repair: one frame, and the repair in one part and in two.
+fn named() -> Vec<(&'static str, Vec<u8>)> {
+    let frames: [Vec<u8>; 2] = [[3; 30].into(), (0..40).collect()];
+    let names = frames.each_ref().map(|frame| NameKey::new(0, 0).name(frame));
+    let images = frames.each_ref().map(|frame| {
+        let mut image = [0; 44];
+        let len = write_image(frame, &mut image).expect("room for an image");
+        (image, len as u16)
+    });
+    let xor: Vec<u8> = images[0].0.iter().zip(images[1].0).map(|(a, b)| a ^ b).collect();
+    let repair = Repair {
+        members: &Members::single(0, 1, 2).expect("two members"),
+        layer: 0,
+        code_id: 0,
+        flushed: false,
+        lengths: images[0].1 ^ images[1].1,
+        checks: names[0].check ^ names[1].check,
+        bytes: &xor,
+    };
+    let mut message = vec![0; message_len(&repair)];
+    emit_message(&repair, |number| names[number as usize].name, &mut message);
+    let packets = |room| {
+        let cut = Cut::new(message.len(), room).expect("few parts");
+        let packet = |part| {
+            let part = Part { serial: 1, part, cut };
+            let mut packet = vec![0; part.packet_len()];
+            part.emit(0, 0, 2, part_key(0, 0), &message, &mut packet);
+            [&[packet.len() as u8][..], &packet].concat()
+        };
+        (0..cut.parts).flat_map(packet).collect::<Vec<u8>>()
+    };
+    let frame = [&[0x80 | frames[1].len() as u8][..], &frames[1]].concat();
+    let bare = [&[message.len() as u8][..], &message].concat();
+    vec![
+        ("message", [&frame[..], &bare].concat()),
+        ("parts", [&frame[..], &packets(100)].concat()),
+        ("parts-first", [&packets(80)[..], &frame].concat()),
+        ("frames", [&frame[..], &frame, &bare, &frame].concat()),
+    ]
 }

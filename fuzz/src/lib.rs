@@ -12,6 +12,7 @@ mod capture;
 mod hostile;
 mod input;
 pub mod mutate;
+mod named;
 mod report;
 mod segment;
 mod stream;
@@ -44,6 +45,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "wire", check: wire::check, inputs: 400_000 },
     Target { name: "report", check: report::check, inputs: 300_000 },
+    Target { name: "named", check: named::check, inputs: 200_000 },
     Target { name: "segment", check: segment::check, inputs: 400_000 },
     Target { name: "code", check: texts::code, inputs: 300_000 },
     Target { name: "loss", check: texts::loss, inputs: 200_000 },

@@ -12,8 +12,9 @@ use crate::control::counters::{DispatchCounters, ProtectCounters, RecoverCounter
 use crate::dpdk::{Device, Eal, Mempool, Port, PortError, RxQueue, TxQueue, joined};
 use crate::gateway::fit::{self, Teller};
 use crate::gateway::flows::{Acks, Exit, Publisher, PublisherConfig};
+use crate::gateway::rooms::{protect_room, recover_room};
 use crate::gateway::{
-    Blueprint, Dispatch, Gather, Protect, Queues, Recover, Room, Spread, Steward, TooBig,
+    Blueprint, Dispatch, Gather, ProtectRoom, Queues, RecoverRoom, Room, Spread, Steward, TooBig,
 };
 use crate::wire::encap::Pattern;
 
@@ -65,8 +66,8 @@ pub(super) struct Crew {
     lan: Option<Berth>,
     bridged: Option<Bridged>,
     wan: Berth,
-    protect: Vec<Coder<Protect<RxQueue, TxQueue>, ProtectCounters>>,
-    recover: Vec<Coder<Recover<RxQueue, TxQueue, ()>, RecoverCounters>>,
+    protect: Vec<Coder<Box<dyn ProtectRoom>, ProtectCounters>>,
+    recover: Vec<Coder<Box<dyn RecoverRoom>, RecoverCounters>>,
 }
 
 impl Crew {
@@ -117,13 +118,12 @@ impl Crew {
             }
         };
         let (wan, wan_ends) = Berth::open(eal, wan, &pool)?;
-        let (mac, peer) = (wan.port.mac(), config.wan.peer_mac());
+        let ends = [wan.port.mac(), config.wan.peer_mac()];
         let numbered = || 0u8..;
         let mut answers = Vec::new();
         let protect = numbered().zip(&split.protect).zip(lan_ends.rx.into_iter().zip(wan_ends.tx));
-        let protect = protect.map(|((channel, &worker), (from, to))| {
-            let config = blueprint.protect(channel, epoch, mac, peer);
-            let mut room = Protect::new(config, from, to, pool.clone());
+        let protect = protect.map(|((channel, &worker), queues)| {
+            let mut room = protect_room(blueprint, channel, epoch, ends, queues, pool.clone());
             if blueprint.too_big == TooBig::Icmp {
                 let (sender, receiver) = fit::mailbox();
                 room.answer(Teller::new(sender));
@@ -133,8 +133,8 @@ impl Crew {
         });
         let protect = protect.collect();
         let recover = numbered().zip(&split.recover).zip(wan_ends.rx.into_iter().zip(lan_ends.tx));
-        let recover = recover.map(|((channel, &worker), (from, to))| {
-            let room = Recover::new(blueprint.recover(channel), from, to, pool.clone(), ());
+        let recover = recover.map(|((channel, &worker), queues)| {
+            let room = recover_room(blueprint, channel, queues, pool.clone());
             Coder { counters: room.counters(), room, worker }
         });
         let mut recover: Vec<_> = recover.collect();
@@ -180,8 +180,8 @@ impl Crew {
 
     /// Puts the rooms under control.
     pub(super) fn obey(&mut self, steward: &mut Steward) {
-        self.protect.iter_mut().for_each(|coder| steward.take_on_protect(&mut coder.room));
-        self.recover.iter_mut().for_each(|coder| steward.take_on_recover(&mut coder.room));
+        self.protect.iter_mut().for_each(|coder| steward.take_on_protect(&mut *coder.room));
+        self.recover.iter_mut().for_each(|coder| steward.take_on_recover(&mut *coder.room));
     }
 
     /// Whose counters are read.
@@ -230,8 +230,8 @@ impl Crew {
             gathers.extend(gather.as_mut().map(|room| (server.worker, room)));
             &*port
         }));
-        self.protect.iter_mut().for_each(|Coder { room, worker, .. }| give(*worker, room));
-        self.recover.iter_mut().for_each(|Coder { room, worker, .. }| give(*worker, room));
+        self.protect.iter_mut().for_each(|Coder { room, worker, .. }| give(*worker, &mut **room));
+        self.recover.iter_mut().for_each(|Coder { room, worker, .. }| give(*worker, &mut **room));
         gathers.into_iter().for_each(|(worker, room)| give(worker, room));
         (ports, stations)
     }

@@ -23,6 +23,8 @@ pub enum CarrierName {
     Ether,
     /// Routers.
     Udp,
+    /// A circuit where nothing may be added.
+    Transparent,
 }
 
 /// An address and the length of its network's prefix, written 192.0.2.1/24.
@@ -120,10 +122,15 @@ impl WanSection {
         let (carrier, hop) = match self.encapsulation {
             CarrierName::Ether => (self.ether()?, None),
             CarrierName::Udp => self.udp()?,
+            CarrierName::Transparent => (self.transparent()?, None),
         };
+        if self.routed.is_some() && self.encapsulation != CarrierName::Transparent {
+            let expected = "got a value; expected none, or encapsulation = \"transparent\"";
+            return Err(("wan.routed", expected.to_owned()));
+        }
         let encapsulation = Encapsulation { vlan: self.vlan, carrier };
         let bypass = self.oversize == Some(Oversize::Bypass);
-        if bypass && encapsulation != (Encapsulation { vlan: None, carrier: self.ether()? }) {
+        if bypass && (self.vlan.is_some() || self.encapsulation == CarrierName::Udp) {
             let with = if self.vlan.is_some() { "wan.vlan" } else { "encapsulation = \"udp\"" };
             let problem = format!("got \"bypass\" with {with}; expected \"drop\", or none");
             return Err(("wan.oversize", problem));
@@ -133,7 +140,7 @@ impl WanSection {
 
     /// What happens to frames that are too large: with a header that all packets need, they can't bypass.
     pub(super) fn oversize(&self) -> Oversize {
-        let plain = self.encapsulation == CarrierName::Ether && self.vlan.is_none();
+        let plain = self.encapsulation != CarrierName::Udp && self.vlan.is_none();
         self.oversize.unwrap_or(if plain { Oversize::Bypass } else { Oversize::Drop })
     }
 
@@ -146,7 +153,7 @@ impl WanSection {
             ("wan.udp_checksum", self.udp_checksum.is_some()),
             ("wan.dscp", self.dscp.is_some()),
         ] {
-            if given && self.encapsulation == CarrierName::Ether {
+            if given && self.encapsulation != CarrierName::Udp {
                 let expected = "got a value; expected none, or encapsulation = \"udp\"";
                 return Err((key, expected.to_owned()));
             }
@@ -157,6 +164,28 @@ impl WanSection {
             return Err(("wan.ethertype", problem));
         }
         Ok(Carrier::Ether { ethertype })
+    }
+
+    /// As ether, less what would add to a frame or take it for something else.
+    fn transparent(&self) -> Result<Carrier, Bad> {
+        if let Some(vlan) = self.vlan {
+            let problem = format!(
+                "got {vlan}, but transparent frames cross as they came, and a tag can't be added; expected \
+                 none"
+            );
+            return Err(("wan.vlan", problem));
+        }
+        if self.oversize == Some(Oversize::Drop) {
+            let problem = "got \"drop\", but nothing tells a transparent frame that is protected from one \
+                           that is not; expected \"bypass\", or none";
+            return Err(("wan.oversize", problem.to_owned()));
+        }
+        match self.ether()? {
+            Carrier::Ether { ethertype } => {
+                Ok(Carrier::Transparent { ethertype, routed: self.routed.unwrap_or(false) })
+            }
+            other => Ok(other),
+        }
     }
 
     fn udp(&self) -> Result<(Carrier, Option<IpAddr>), Bad> {

@@ -101,7 +101,11 @@ counters! {
         seal_failed,
         /// Dropped: the next hop on the WAN was not yet found.
         no_next_hop,
-        /// Repair packets not sent: no buffer was free.
+        /// Dropped: it bears the EtherType of our own packets, and the encapsulation adds none.
+        own_ethertype,
+        /// Of the repair packets, those that were sent in parts.
+        repair_split,
+        /// Repair packets not sent: no buffer was free, or it took too many parts.
         repair_no_mbuf,
         /// Repair packets not sent: `source-first` shed them. And packets that went without a layer's
         /// repair: there was no memory for their group.
@@ -169,6 +173,11 @@ counters! {
         mss_clamped,
         /// Answers of our own to packets from the LAN that are too big, sent or dropped as any frame.
         answers,
+        /// Repair packets of which a part was lost.
+        repair_incomplete,
+        /// Frames not rebuilt, since hardly any arrive under the names that repairs give them: the
+        /// circuit changes them.
+        estranged,
         /// Source packets that had been delivered before.
         duplicates_suppressed,
         /// Rejected: shorter than its headers, outer or ours.
@@ -263,7 +272,7 @@ counters! {
 impl ProtectCounters {
     /// The reasons for which a frame from the LAN was dropped, and how many were.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 10] = [
+        const REASONS: [&str; 11] = [
             "link_local_dropped",
             "peer_down",
             "runt",
@@ -273,6 +282,7 @@ impl ProtectCounters {
             "no_keys",
             "seal_failed",
             "no_next_hop",
+            "own_ethertype",
             "overload_dropped",
         ];
         self.each().filter(|(name, _)| REASONS.contains(name))

@@ -23,10 +23,10 @@
 use twox_hash::XxHash3_64;
 
 /// 2^64 divided by the golden ratio: neighbouring numbers land far apart.
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+pub(super) const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 /// An odd constant without structure (a multiplier from Steele and Vigna, 2022), so that the two
 /// factors of the fold differ.
-const OTHER: u64 = 0xD1B5_4A32_D192_ED03;
+pub(super) const OTHER: u64 = 0xD1B5_4A32_D192_ED03;
 
 /// What the check of one channel and epoch is seeded with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,11 @@ impl CheckKey {
         CheckKey(fold(seed ^ GOLDEN, seed.rotate_left(32) ^ OTHER))
     }
 
+    /// What it is seeded with, for hashes of another make.
+    pub(super) fn seed(self) -> u64 {
+        self.0
+    }
+
     /// The check of `bytes` under sequence number `seq`.
     #[inline]
     pub fn check(self, seq: u64, bytes: &[u8]) -> u64 {
@@ -50,7 +55,7 @@ impl CheckKey {
 }
 
 #[inline]
-fn fold(a: u64, b: u64) -> u64 {
+pub(super) fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
 }

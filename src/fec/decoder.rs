@@ -52,7 +52,7 @@ impl DecoderConfig {
     pub fn memory_bytes<P>(&self) -> usize {
         let window = Window::<P>::rounded(self.window);
         Window::<P>::memory_bytes(window)
-            + Pending::<P>::memory_bytes(pending_entries(window), pending_links(window))
+            + Pending::<RepairIn<P>>::memory_bytes(pending_entries(window), pending_links(window))
     }
 }
 
@@ -148,7 +148,7 @@ impl Confirm for Option<CheckKey> {
 /// rebuilt.
 pub struct Decoder<P, C = Option<CheckKey>> {
     window: Window<P>,
-    pending: Pending<P>,
+    pending: Pending<RepairIn<P>>,
     /// Repairs that miss one packet; emptied before a call returns.
     ripe: Vec<Ticket>,
     /// The missing members of the repair at hand.

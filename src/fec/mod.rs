@@ -16,6 +16,7 @@ pub mod codes;
 pub mod decoder;
 pub mod encoder;
 pub mod group;
+pub mod named;
 pub mod seq;
 pub mod timing;
 pub mod xor;

@@ -5,18 +5,29 @@
 //! for it; a link of a repair that is gone is recognised by its generation and freed when its list
 //! is next walked, at the latest when the packet leaves the window.
 
-use super::decoder::RepairIn;
 use super::window::{NO_LINK, Window};
 
-struct Waiting<P> {
-    repair: RepairIn<P>,
+/// Where the lists of what waits for a packet begin: the first link, by the packet's number, which
+/// lies within the window.
+pub(super) trait Lists {
+    fn waiting(&mut self, seq: u64) -> &mut u32;
+}
+
+impl<P> Lists for Window<P> {
+    fn waiting(&mut self, seq: u64) -> &mut u32 {
+        Window::waiting(self, seq)
+    }
+}
+
+struct Waiting<R> {
+    repair: R,
     missing: u32,
     missing_xor: u64,
 }
 
-struct Entry<P> {
+struct Entry<R> {
     generation: u32,
-    waiting: Option<Waiting<P>>,
+    waiting: Option<Waiting<R>>,
 }
 
 #[derive(Clone, Copy)]
@@ -33,8 +44,16 @@ pub(super) struct Ticket {
     generation: u32,
 }
 
-pub(super) struct Pending<P> {
-    entries: Box<[Entry<P>]>,
+impl Ticket {
+    /// The number of the repair's place.
+    pub(super) fn place(self) -> usize {
+        self.entry as usize
+    }
+}
+
+/// Repairs of any kind `R`.
+pub(super) struct Pending<R> {
+    entries: Box<[Entry<R>]>,
     /// Where the next repair goes; the one that is there, the oldest, makes way.
     next: usize,
     links: Box<[Link]>,
@@ -43,9 +62,9 @@ pub(super) struct Pending<P> {
     evicted: u64,
 }
 
-impl<P> Pending<P> {
+impl<R> Pending<R> {
     /// Room for `entries` repairs and `links` missing members of theirs.
-    pub(super) fn new(entries: usize, links: usize) -> Pending<P> {
+    pub(super) fn new(entries: usize, links: usize) -> Pending<R> {
         let empty = |_| Entry { generation: 0, waiting: None };
         let mut pending = Pending {
             entries: (0..entries).map(empty).collect(),
@@ -71,7 +90,7 @@ impl<P> Pending<P> {
     }
 
     pub(super) fn memory_bytes(entries: usize, links: usize) -> usize {
-        entries * size_of::<Entry<P>>() + links * size_of::<Link>()
+        entries * size_of::<Entry<R>>() + links * size_of::<Link>()
     }
 
     /// How many repairs had to make way for newer ones, or found no room.
@@ -79,11 +98,17 @@ impl<P> Pending<P> {
         self.evicted
     }
 
-    /// Keeps a repair that lacks the packets `missing`, all of them within the window.
-    pub(super) fn insert(&mut self, repair: RepairIn<P>, missing: &[u64], window: &mut Window<P>) {
+    /// Keeps a repair that lacks the packets `missing`, all of them within the window. Returns the
+    /// number of its place, if there is room.
+    pub(super) fn insert(
+        &mut self,
+        repair: R,
+        missing: &[u64],
+        lists: &mut impl Lists,
+    ) -> Option<usize> {
         if missing.len() > self.free_links || self.entries.is_empty() {
             self.evicted += 1;
-            return;
+            return None;
         }
         let index = self.next;
         self.next = if index + 1 == self.entries.len() { 0 } else { index + 1 };
@@ -97,8 +122,9 @@ impl<P> Pending<P> {
             missing_xor: missing.iter().fold(0, |xor, seq| xor ^ seq),
         });
         for &seq in missing {
-            self.link(ticket, window.waiting(seq));
+            self.link(ticket, lists.waiting(seq));
         }
+        Some(index)
     }
 
     fn link(&mut self, ticket: Ticket, head: &mut u32) {
@@ -152,7 +178,7 @@ impl<P> Pending<P> {
 
     /// The repair and the number of the packet that it lacks, if it still lacks just one. It is no
     /// longer kept then.
-    pub(super) fn take_ripe(&mut self, ticket: Ticket) -> Option<(RepairIn<P>, u64)> {
+    pub(super) fn take_ripe(&mut self, ticket: Ticket) -> Option<(R, u64)> {
         let entry = &mut self.entries[ticket.entry as usize];
         let waiting = entry
             .waiting

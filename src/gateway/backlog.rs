@@ -12,30 +12,49 @@ use std::collections::VecDeque;
 use arrayvec::ArrayVec;
 
 use super::shaper::{LEAST_FOOTPRINT, footprint};
-use crate::dpdk::Mbuf;
+use crate::dpdk::mbuf::{self, Burst, Mbuf};
 use crate::fec::code::MAX_LAYERS;
 use crate::fec::group::Members;
 use crate::fec::{Code, Codes, EncoderConfig, Repair, SPARSE_ID};
 
-/// A repair packet, and what storage processes are told of it when it goes.
-pub(super) struct Waiting {
-    pub(super) mbuf: Mbuf,
+/// What storage processes are told of a repair when it goes.
+#[derive(Clone)]
+pub(super) struct Outline {
     members: Members,
     layer: u8,
     code_id: u8,
     flushed: bool,
 }
 
-impl Waiting {
-    pub(super) fn new(mbuf: Mbuf, repair: &Repair<'_>) -> Waiting {
+impl Outline {
+    pub(super) fn of(repair: &Repair<'_>) -> Outline {
         let Repair { members, layer, code_id, flushed, .. } = *repair;
-        Waiting { mbuf, members: members.clone(), layer, code_id, flushed }
+        Outline { members: members.clone(), layer, code_id, flushed }
     }
 
-    /// What it was made of, but for its bytes, which the packet has.
+    /// The repair, but for its bytes, which its packets have.
     pub(super) fn repair(&self) -> Repair<'_> {
-        let Waiting { ref members, layer, code_id, flushed, .. } = *self;
+        let Outline { ref members, layer, code_id, flushed } = *self;
         Repair { members, layer, code_id, flushed, lengths: 0, checks: 0, bytes: &[] }
+    }
+}
+
+/// A repair packet, or a part of one.
+pub(super) struct Waiting {
+    pub(super) mbuf: Mbuf,
+    outline: Outline,
+    /// How many parts of the same repair are behind it: without them it is nothing.
+    more: u8,
+}
+
+impl Waiting {
+    pub(super) fn new(mbuf: Mbuf, repair: &Repair<'_>) -> Waiting {
+        Waiting { mbuf, outline: Outline::of(repair), more: 0 }
+    }
+
+    /// The packet, and the repair if with it all of that has gone.
+    pub(super) fn into_parts(self) -> (Mbuf, Option<Outline>) {
+        (self.mbuf, (self.more == 0).then_some(self.outline))
     }
 }
 
@@ -105,17 +124,17 @@ impl Backlog {
         for rank in 0..self.queues.len() {
             while self.outdated > 0
                 && let Some(oldest) = self.queues[rank].front()
-                && oldest.members.first().saturating_add(self.age) < next
+                && oldest.outline.members.first().saturating_add(self.age) < next
                 && let Some(oldest) = self.pop(rank)
             {
-                self.shed(oldest);
+                self.shed(rank, oldest);
             }
         }
         self.outdated == 0
     }
 
     fn is_outdated(&self, waiting: &Waiting) -> bool {
-        waiting.code_id >> 1 != self.generation
+        waiting.outline.code_id >> 1 != self.generation
     }
 
     /// What one for up to `size` bytes takes, beside the packets.
@@ -130,21 +149,46 @@ impl Backlog {
 
     /// Takes a repair in. Where there is no room, the oldest of the longest layer goes, be it this one.
     pub(super) fn push(&mut self, waiting: Waiting) {
-        let code = usize::from(waiting.code_id & SPARSE_ID);
-        let rank = self.ranks[code].get(usize::from(waiting.layer)).map_or(0, |&rank| rank.into());
-        let rank = usize::min(rank, self.queues.len() - 1);
-        let need = footprint(waiting.mbuf.len());
+        let rank = self.rank(&waiting.outline);
+        if self.make_room(rank, footprint(waiting.mbuf.len())) {
+            self.append(rank, waiting);
+        } else {
+            self.count(&waiting.outline);
+        }
+    }
+
+    /// The same of a repair in several parts: all of them, or none.
+    pub(super) fn push_parts(&mut self, parts: &mut Burst, outline: &Outline) {
+        let rank = self.rank(outline);
+        if !self.make_room(rank, parts.iter().map(|mbuf| footprint(mbuf.len())).sum()) {
+            self.count(outline);
+            return mbuf::free(parts);
+        }
+        let more = (0..parts.len() as u8).rev();
+        for (mbuf, more) in parts.drain(..).zip(more) {
+            self.append(rank, Waiting { mbuf, outline: outline.clone(), more });
+        }
+    }
+
+    fn rank(&self, outline: &Outline) -> usize {
+        let code = usize::from(outline.code_id & SPARSE_ID);
+        let rank = self.ranks[code].get(usize::from(outline.layer)).map_or(0, |&rank| rank.into());
+        usize::min(rank, self.queues.len() - 1)
+    }
+
+    /// Makes room for `need` bytes of a layer with this rank; false if there is none.
+    fn make_room(&mut self, rank: usize, need: usize) -> bool {
         while self.held + need > self.size {
             let longest = self.queues.iter().rposition(|queue| !queue.is_empty());
-            match longest.filter(|&longest| longest >= rank) {
-                Some(longest) => {
-                    let oldest = self.pop(longest);
-                    oldest.into_iter().for_each(|oldest| self.shed(oldest));
-                }
-                None => return self.shed(waiting),
-            }
+            let Some(longest) = longest.filter(|&longest| longest >= rank) else { return false };
+            let oldest = self.pop(longest);
+            oldest.into_iter().for_each(|oldest| self.shed(longest, oldest));
         }
-        self.held += need;
+        true
+    }
+
+    fn append(&mut self, rank: usize, waiting: Waiting) {
+        self.held += footprint(waiting.mbuf.len());
         self.outdated += usize::from(self.is_outdated(&waiting));
         self.queues[rank].push_back(waiting);
     }
@@ -155,10 +199,10 @@ impl Backlog {
         loop {
             let shortest = self.queues.iter().position(|queue| !queue.is_empty())?;
             let waiting = self.pop(shortest)?;
-            if waiting.members.first().saturating_add(self.age) >= next {
+            if waiting.outline.members.first().saturating_add(self.age) >= next {
                 return Some(waiting);
             }
-            self.shed(waiting);
+            self.shed(shortest, waiting);
         }
     }
 
@@ -169,8 +213,16 @@ impl Backlog {
         Some(waiting)
     }
 
-    fn shed(&mut self, waiting: Waiting) {
-        if let Some(count) = self.shed.get_mut(usize::from(waiting.layer)) {
+    /// Sheds a repair whose first part that is still here was taken out of the queue with this rank.
+    fn shed(&mut self, rank: usize, waiting: Waiting) {
+        for _ in 0..waiting.more {
+            self.pop(rank);
+        }
+        self.count(&waiting.outline);
+    }
+
+    fn count(&mut self, outline: &Outline) {
+        if let Some(count) = self.shed.get_mut(usize::from(outline.layer)) {
             *count += 1;
         }
     }

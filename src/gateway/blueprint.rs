@@ -2,6 +2,8 @@
 //!
 //! Both `run` and the laboratory build their gateways from this, so that they are the same.
 
+mod transparent;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -106,6 +108,23 @@ pub enum BlueprintError {
         /// What is needed.
         least: usize,
     },
+    /// Frames that cross as they came can't be authenticated.
+    #[error(
+        "got \"transparent\" and keys, but a frame that crosses as it came has no room for a tag, and can't \
+         be told from a forged one; expected \"ether\" or \"udp\", or no keys"
+    )]
+    KeysOnTransparent,
+    /// A filled group's repair would need too many parts.
+    #[error(
+        "a WAN MTU of {mtu} would cut the repairs of code {code} into too many parts; expected smaller \
+         groups, or a larger MTU"
+    )]
+    TooManyParts {
+        /// The WAN's MTU.
+        mtu: u16,
+        /// The code.
+        code: Code,
+    },
     /// The code's groups don't fit the window.
     #[error(
         "a window of {window} packets does not hold the span of code {code}, {span} packets; \
@@ -133,6 +152,16 @@ pub enum BlueprintError {
         /// The limit, in bytes.
         limit: u64,
     },
+}
+
+impl BlueprintError {
+    /// The key of the configuration that this is about.
+    pub fn key(&self) -> &'static str {
+        match self {
+            BlueprintError::KeysOnTransparent => "wan.encapsulation",
+            _ => "code.layers",
+        }
+    }
 }
 
 /// What a gateway allocates at start, in bytes.
@@ -215,6 +244,9 @@ impl Blueprint {
         if usize::from(mtu) < least {
             return Err(BlueprintError::MtuTooSmall { mtu, headers, least });
         }
+        if self.encapsulation.is_transparent() {
+            self.check_transparent()?;
+        }
         let window = self.decoder().window;
         let code = self.longest_code().clone();
         let span = code.span();
@@ -240,16 +272,18 @@ impl Blueprint {
             ));
         }
         let (protected, lan) = (self.max_protected(), self.lan_frame);
-        if protected < lan {
+        let told = match (self.mss_clamp, self.too_big) {
+            (true, TooBig::Icmp) => "hosts are told so by TCP's MSS and by ICMP; others",
+            (true, TooBig::Oversize) => "hosts are told so by TCP's MSS; they",
+            (false, TooBig::Icmp) => "hosts are told so by ICMP; others",
+            (false, TooBig::Oversize) => "they",
+        };
+        if self.encapsulation.is_transparent() {
+            warnings.extend(self.transparent_warnings(told));
+        } else if protected < lan {
             let fate = match self.oversize() {
                 Oversize::Bypass => "sent unprotected if they fit as they are, else dropped",
                 Oversize::Drop => "dropped",
-            };
-            let told = match (self.mss_clamp, self.too_big) {
-                (true, TooBig::Icmp) => "hosts are told so by TCP's MSS and by ICMP; others",
-                (true, TooBig::Oversize) => "hosts are told so by TCP's MSS; they",
-                (false, TooBig::Icmp) => "hosts are told so by ICMP; others",
-                (false, TooBig::Oversize) => "they",
             };
             warnings.push(format!(
                 "LAN frames of {} to {lan} bytes do not fit the WAN MTU of {} with their headers: {told} \
@@ -260,7 +294,7 @@ impl Blueprint {
             ));
         }
         let (ip, least) = (self.max_ip(), V6_LEAST_MTU);
-        if ip < least && protected < lan {
+        if ip < least && protected < lan && !self.encapsulation.is_transparent() {
             warnings.push(format!(
                 "IP packets of {ip} bytes fit, and IPv6 needs {least}: larger ones of it will be \
                  unprotected or dropped; a WAN MTU of {} would protect them",
@@ -285,6 +319,9 @@ impl Blueprint {
 
     /// The longest frame that is protected, in bytes.
     pub fn max_protected(&self) -> usize {
+        if self.encapsulation.is_transparent() {
+            return self.max_transparent();
+        }
         usize::from(self.wan_mtu).saturating_sub(self.repair_headers()).min(self.lan_frame)
     }
 
@@ -295,11 +332,17 @@ impl Blueprint {
 
     /// The largest IP packet that is protected, in a frame without tags.
     pub fn max_ip(&self) -> usize {
+        if self.encapsulation.is_transparent() {
+            return usize::from(self.wan_mtu).min(self.lan_frame - OUTER_LEN - TAGS);
+        }
         (self.max_protected() - OUTER_LEN).min(self.lan_frame - OUTER_LEN - TAGS)
     }
 
     /// The length of the frames that SYNs may ask for, if it is less than what the LAN sends anyhow.
     fn clamp(&self) -> Option<usize> {
+        if self.encapsulation.is_transparent() {
+            return self.clamp_transparent();
+        }
         let max = self.max_protected();
         (self.mss_clamp && max < self.lan_frame).then_some(max)
     }
@@ -311,6 +354,9 @@ impl Blueprint {
 
     /// The MTU that the WAN port needs: no more than our own packets, if the WAN's is larger.
     pub fn wan_port_mtu(&self) -> u16 {
+        if self.encapsulation.is_transparent() {
+            return self.transparent_wan_port_mtu();
+        }
         let largest = self.repair_headers() + MORE_RUNS + self.max_protected();
         largest.max(self.lan_frame).min(usize::from(self.wan_mtu)) as u16
     }
@@ -322,7 +368,11 @@ impl Blueprint {
 
     /// How many mbufs the receiver keeps at most: its windows, and repairs that wait.
     pub fn kept(&self) -> u32 {
-        let each = self.decoder().packets_held().min(u32::MAX as usize) as u32;
+        let held = match self.encapsulation.is_transparent() {
+            true => self.named().packets_held(),
+            false => self.decoder().packets_held(),
+        };
+        let each = held.min(u32::MAX as usize) as u32;
         each.saturating_mul(u32::from(self.channels_in))
     }
 
@@ -341,9 +391,13 @@ impl Blueprint {
         let layers = self.code.layers().len();
         let layers = layers.max(self.sparse.as_ref().map_or(0, |code| code.layers().len()));
         let waiting = self.limit.map_or(0, |limit| limit.memory_bytes(layers));
+        let (more, window) = match self.encapsulation.is_transparent() {
+            true => self.transparent_memory(),
+            false => (0, self.decoder().memory_bytes::<Kept>()),
+        };
         Memory {
-            groups: (self.groups() + waiting as u64) * u64::from(self.channels_out),
-            window: self.decoder().memory_bytes::<Kept>() as u64 * u64::from(self.channels_in),
+            groups: (self.groups() + (waiting + more) as u64) * u64::from(self.channels_out),
+            window: window as u64 * u64::from(self.channels_in),
             mbufs: mempool::estimated_bytes(self.mbufs(), self.data_room(), self.hugepages),
         }
     }
@@ -395,6 +449,9 @@ impl Blueprint {
 
     /// An encoder's configuration, with the code that it begins with.
     pub fn encoder(&self) -> EncoderConfig {
+        if self.encapsulation.is_transparent() {
+            return self.named_encoder();
+        }
         let max_frame = self.max_protected();
         EncoderConfig {
             code: self.code.clone(),
@@ -436,14 +493,16 @@ impl Blueprint {
             wan_mtu: self.wan_mtu,
             link_local: self.link_local,
             oversize: self.oversize(),
-            // Channels share nothing, so each has its part.
-            limit: self.limit.map(|limit| Limit {
-                rate: limit.rate / u64::from(self.channels_out.max(1)),
-                ..limit
-            }),
+            limit: self.limit_each(),
             clamp: self.clamp(),
             encoder: self.encoder(),
         }
+    }
+
+    /// What the WAN takes of each channel: they share nothing, so each has its part.
+    fn limit_each(&self) -> Option<Limit> {
+        let rate = |limit: Limit| limit.rate / u64::from(self.channels_out.max(1));
+        self.limit.map(|limit| Limit { rate: rate(limit), ..limit })
     }
 
     /// What steps the link, sending from `source` to `destination`.
@@ -482,6 +541,7 @@ impl Blueprint {
     /// What the peer must agree with.
     fn facts(&self) -> Facts {
         let encapsulation = match self.encapsulation.tunnel() {
+            _ if self.encapsulation.is_transparent() => hello::Encapsulation::TRANSPARENT,
             None => hello::Encapsulation::ETHER,
             Some(tunnel) if tunnel.ours.is_ipv4() => hello::Encapsulation::UDP4,
             Some(_) => hello::Encapsulation::UDP6,

@@ -7,8 +7,9 @@
 //! * **Runs on:** the workers of these rooms; a mailbox of [`super::post`] is between them.
 //! * **Must not:** cost other frames more than a look at a flag, or let a host make us send without end.
 
+use super::io::{Outbox, Transmit};
 use super::post::{self, Receiver, Sender};
-use crate::control::counters::Counter;
+use crate::control::counters::{Counter, RecoverCounters};
 use crate::dpdk::Mempool;
 use crate::dpdk::mbuf::Mbuf;
 use crate::wire::icmp::{Answer, TooBig};
@@ -17,7 +18,7 @@ use crate::wire::mss;
 /// Answers that a mailbox holds: what is allowed at once, and what a worker that rests must catch up on.
 const SLOTS: usize = 64;
 /// Answers that are sent in a turn, at most.
-pub(super) const AT_A_TIME: usize = 8;
+const AT_A_TIME: usize = 8;
 /// An answer's share of the time, in nanoseconds: 1,000 a second, and 50 at once, as Linux has it
 /// (`icmp_msgs_per_sec`, `icmp_msgs_burst`; RFC 4443, section 2.4 f, asks for a token bucket).
 const INTERVAL: u64 = 1_000_000;
@@ -78,6 +79,29 @@ fn clamp_syn(mut mbuf: Mbuf, max_frame: usize, pool: &Mempool, clamped: &Counter
     let changed = mbuf.data_mut().is_some_and(|frame| mss::clamp(frame, max_frame));
     clamped.add(u64::from(changed));
     mbuf
+}
+
+/// Sends answers through the LAN port, when nothing else waits to be sent.
+#[inline]
+pub(super) fn send_answers<L: Transmit>(
+    now: u64,
+    answers: &[Receiver<Answer>],
+    lan: &mut Outbox<L>,
+    pool: &Mempool,
+    counters: &RecoverCounters,
+) {
+    for mailbox in answers {
+        while lan.len() < AT_A_TIME
+            && let Some(answer) = mailbox.receive()
+        {
+            counters.answers.add(1);
+            match pool.copy_of(&answer) {
+                Some(mbuf) => _ = lan.push(now, mbuf),
+                None => counters.no_mbuf.add(1),
+            }
+        }
+    }
+    lan.send(now);
 }
 
 #[cfg(test)]

@@ -135,6 +135,11 @@ impl<T: Transmit> Outbox<T> {
         self.burst.len()
     }
 
+    /// What waits.
+    pub fn waiting(&self) -> &[Mbuf] {
+        &self.burst
+    }
+
     /// How many frames were ever appended.
     pub fn pushed(&self) -> u64 {
         self.pushed

@@ -7,6 +7,8 @@
 //!            +-----------------------------------------+
 //! ```
 //!
+//! Where nothing may be added to a packet, those of [`transparent`] take their places.
+//!
 //! Where a port has a queue for each of several workers, each has its own `protect` or `recover`.
 //! Where it has not, [`dispatch`] receives for them, and [`gather`] sends.
 //!
@@ -21,6 +23,7 @@ pub mod blueprint;
 pub mod bridge;
 pub mod bucket;
 pub mod coding;
+mod desk;
 pub mod dispatch;
 pub mod fit;
 pub mod flows;
@@ -30,9 +33,11 @@ pub mod io;
 pub mod post;
 pub mod protect;
 pub mod recover;
+pub mod rooms;
 pub mod settings;
 pub mod shaper;
 pub mod steward;
+pub mod transparent;
 pub mod worker;
 
 pub use blueprint::{Blueprint, BlueprintError};
@@ -43,6 +48,7 @@ pub use gather::Gather;
 pub use io::{Outbox, Queues, Receive, Transmit};
 pub use protect::Protect;
 pub use recover::{Observer, Recover};
+pub use rooms::{ProtectRoom, RecoverRoom};
 pub use settings::{LinkLocal, LinkSettings, Oversize, Side, TooBig};
 pub use shaper::{Limit, Overload};
 pub use steward::Steward;

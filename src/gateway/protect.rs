@@ -14,10 +14,11 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 
 use super::backlog::Waiting;
+use super::desk;
 use super::fit::{self, Teller};
 use super::flows::Publisher;
 use super::io::{Outbox, Receive, Transmit, fetched};
-use super::post::{self, CodeNews, Mode, Obeyed, Parcel, ProtectOrder};
+use super::post::{self, CodeNews, Mode, Obeyed, ProtectOrder};
 use super::settings::{LinkLocal, Oversize};
 use super::shaper::{Limit, Shaper};
 use super::worker::Room;
@@ -431,7 +432,11 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 return;
             };
             match order {
-                ProtectOrder::Send(parcel) => self.send_parcel(now, &parcel),
+                ProtectOrder::Send(parcel) => {
+                    let shaper = self.shaper.as_deref_mut();
+                    let Protect { pool, wan, counters, .. } = self;
+                    desk::send_to_wan(now, &parcel, pool, wan, shaper, counters);
+                }
                 ProtectOrder::Mode(mode) => self.enter(now, mode),
                 ProtectOrder::NextHop(mac) => {
                     self.config.outer.set_destination(mac);
@@ -461,20 +466,6 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             let left = self.finish(now);
             self.obeyed.set(Mode::Drain, left);
         }
-    }
-
-    #[cold]
-    fn send_parcel(&mut self, now: u64, parcel: &Parcel) {
-        let sent = post::packet(&self.pool, parcel).is_some_and(|mbuf| {
-            // It goes whatever the rate says, and others wait for that.
-            if let Some(shaper) = &mut self.shaper {
-                shaper.advance(now);
-                shaper.spend(mbuf.len());
-            }
-            self.wan.push(now, mbuf)
-        });
-        self.counters.control_sent.add(u64::from(sent));
-        self.counters.control_unsent.add(u64::from(!sent));
     }
 
     /// Sends the repairs that are due, as far as the port and the WAN's rate take them; the others stay
@@ -519,11 +510,14 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             while self.wan.has_room(now)
                 && let Some(waiting) = shaper.take_repair(self.encoder.next_seq())
             {
-                let (repair, len) = (waiting.repair(), waiting.mbuf.len());
+                let (mbuf, outline) = waiting.into_parts();
+                let (len, nth) = (mbuf.len(), self.wan.pushed() + 1);
                 shaper.spend(len);
-                let nth = self.wan.pushed() + 1;
-                note(&self.counters, &mut self.publisher, nth, &repair, len as u64);
-                self.wan.push(now, waiting.mbuf);
+                if let Some(outline) = outline {
+                    let repair = outline.repair();
+                    note(&self.counters, &mut self.publisher, nth, &repair, len as u64);
+                }
+                self.wan.push(now, mbuf);
             }
         }
         self.wan.send(now);
@@ -586,7 +580,7 @@ fn frames<'a>(
 
 /// A repair leaves as packet number `nth` from 1.
 #[inline]
-fn note(
+pub(super) fn note(
     counters: &ProtectCounters,
     publisher: &mut Option<Box<Publisher>>,
     nth: u64,
@@ -621,7 +615,7 @@ fn emit(
 
 /// The longest frame with this header that crosses a WAN of this MTU as it is. An MTU does not count a
 /// VLAN tag.
-fn max_bypassed(mtu: u16, ether: &Ether) -> usize {
+pub(super) fn max_bypassed(mtu: u16, ether: &Ether) -> usize {
     let tag = if ether.is_tagged() { 4 } else { 0 };
     usize::from(mtu) + OUTER_LEN + tag
 }

@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
+use super::desk::{self, Desk};
 use super::fit;
 use super::flows::Acks;
 use super::inbound::{Inbound, Verdict};
 use super::io::{Outbox, Receive, Transmit, fetched};
-use super::post::{self, Heard, Parcel, RecoverOrder, What};
+use super::post::{self, Heard, RecoverOrder, What};
 use super::settings::Oversize;
 use super::worker::Room;
 use crate::control::counters::{Counter, RecoverCounters};
@@ -28,7 +29,6 @@ use crate::fec::{CheckKey, Decoder, DecoderConfig, Rebuilt, SHORT, copy_short};
 use crate::link::measure::Measure;
 use crate::wire::Bad;
 use crate::wire::Report;
-use crate::wire::control;
 use crate::wire::encap::{Arrival, Pattern};
 use crate::wire::icmp::Answer;
 use crate::wire::outer::Ether;
@@ -85,15 +85,7 @@ pub struct Recover<W, L, O> {
     /// The repair packets of this burst.
     repairs: ArrayVec<RepairIn<Kept>, BURST>,
     /// To and from control, if there is one.
-    desk: Option<Desk>,
-}
-
-/// The room's ends of the post.
-struct Desk {
-    number: u8,
-    orders: post::Receiver<RecoverOrder>,
-    heard: post::Sender<Heard>,
-    reports: post::Sender<Report>,
+    desk: Desk,
 }
 
 /// A source packet that is delivered, and yet to be kept in the window.
@@ -172,23 +164,6 @@ impl<L: Transmit, O: Observer> Delivery<L, O> {
         }
     }
 
-    /// Sends answers, when nothing else waits to be sent.
-    #[inline]
-    fn send_answers(&mut self, now: u64) {
-        for mailbox in &self.answers {
-            while self.lan.len() < fit::AT_A_TIME
-                && let Some(answer) = mailbox.receive()
-            {
-                self.counters.answers.add(1);
-                match self.pool.copy_of(&answer) {
-                    Some(mbuf) => _ = self.lan.push(now, mbuf),
-                    None => self.counters.no_mbuf.add(1),
-                }
-            }
-        }
-        self.lan.send(now);
-    }
-
     /// Adds what was tallied to the counters.
     fn publish(&mut self) {
         let tally = std::mem::take(&mut self.tally);
@@ -239,7 +214,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             sources: ArrayVec::new(),
             copies: Box::new([[0; SHORT]; BURST]),
             repairs: ArrayVec::new(),
-            desk: None,
+            desk: Desk::default(),
         }
     }
 
@@ -257,7 +232,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         heard: post::Sender<Heard>,
         reports: post::Sender<Report>,
     ) {
-        self.desk = Some(Desk { number, orders, heard, reports });
+        self.desk = Desk::new(number, orders, heard, reports);
     }
 
     /// What the link has done to this channel in the present epoch: what the far end is told.
@@ -320,6 +295,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             return counters.bad_integrity.add(1);
         }
         match shim.kind {
+            Kind::Named => counters.bad_kind.add(1),
             Kind::Source => match self.verify(&shim, rest) {
                 Err(bad) => self.reason(bad).add(1),
                 Ok(()) => self.take_source(now, &shim, mbuf),
@@ -354,35 +330,25 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         }
     }
 
-    /// Hands a control packet up, if its check is right.
-    #[cold]
     fn hear(&self, at: u64, shim: &Shim, rest: &[u8], len: usize) {
-        match control::verify(shim, rest) {
-            Ok(body) => self.hand_up(at, What::Control(*shim), &[body], len),
-            Err(bad) => self.reason(bad).add(1),
-        }
+        self.desk.hear(at, shim, rest, len, &self.out.counters);
     }
 
     /// Hands something up that came in a packet of this length.
     fn hand_up(&self, at: u64, what: What, parts: &[&[u8]], len: usize) {
-        let heard = |desk: &Desk, bytes| {
-            desk.heard.send(Heard { at, room: desk.number, len: len as u16, what, bytes })
-        };
-        let counters = &self.out.counters;
-        match self.desk.as_ref().zip(Parcel::of(parts)).map(|(desk, bytes)| heard(desk, bytes)) {
-            Some(true) => counters.control_heard.add(1),
-            _ => counters.control_unheard.add(1),
-        }
+        self.desk.hand_up(at, what, parts, len, &self.out.counters);
     }
 
     /// Does what control wants.
     #[inline]
     fn take_orders(&mut self, now: u64) {
         for _ in 0..post::ORDERS {
-            let order = self.desk.as_ref().and_then(|desk| desk.orders.receive());
-            let Some(order) = order else { return };
+            let Some(order) = self.desk.order() else { return };
             match order {
-                RecoverOrder::Send(parcel) => self.send_parcel(now, &parcel),
+                RecoverOrder::Send(parcel) => {
+                    let Delivery { lan, pool, counters, .. } = &mut self.out;
+                    desk::send_to_lan(now, &parcel, pool, lan, counters);
+                }
                 RecoverOrder::Epoch(epoch) => self.inbound.announce(epoch),
                 RecoverOrder::Report => self.hand_report(now),
             }
@@ -392,17 +358,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     /// Hands up what the link has done, if there was anything yet. Who does not take it asks again.
     #[cold]
     fn hand_report(&self, now: u64) {
-        if let Some(desk) = self.desk.as_ref().filter(|_| self.inbound.epoch().is_some()) {
-            desk.reports.send(self.report(now));
+        if self.inbound.epoch().is_some() {
+            self.desk.report(|| self.report(now));
         }
-    }
-
-    #[cold]
-    fn send_parcel(&mut self, now: u64, parcel: &Parcel) {
-        let out = &mut self.out;
-        let sent = post::packet(&out.pool, parcel).is_some_and(|mbuf| out.lan.push(now, mbuf));
-        out.counters.control_sent.add(u64::from(sent));
-        out.counters.control_unsent.add(u64::from(!sent));
     }
 
     /// Verifies the length and the check of a source packet, of which `rest` is what follows the
@@ -572,18 +530,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     }
 
     fn reason(&self, bad: Bad) -> &Counter {
-        let counters = &self.out.counters;
-        match bad {
-            Bad::Truncated => &counters.truncated,
-            Bad::Version => &counters.bad_version,
-            Bad::Kind => &counters.bad_kind,
-            Bad::Integrity => &counters.bad_integrity,
-            Bad::Length => &counters.bad_length,
-            Bad::Sequence => &counters.bad_sequence,
-            Bad::Members => &counters.bad_members,
-            Bad::Check => &counters.bad_check,
-            Bad::Tag => &counters.bad_tag,
-        }
+        desk::reason(bad)(&self.out.counters)
     }
 }
 
@@ -611,7 +558,8 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
         }
         self.settle_when_sent(now);
         if self.out.lan.is_empty() {
-            self.out.send_answers(now);
+            let Delivery { lan, pool, counters, answers, .. } = &mut self.out;
+            fit::send_answers(now, answers, lan, pool, counters);
         }
         self.out.publish();
         count

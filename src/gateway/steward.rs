@@ -10,10 +10,8 @@
 
 use std::sync::Arc;
 
-use super::io::{Receive, Transmit};
 use super::post::{self, CodeNews, DEPTH, Heard, Obeyed, ProtectOrder, RecoverOrder, mailbox};
-use super::protect::Protect;
-use super::recover::{Observer, Recover};
+use super::rooms::{ProtectRoom, RecoverRoom};
 use crate::control::counters::{ProtectCounters, RecoverCounters};
 use crate::fec::Codes;
 use crate::link::{Mode, Neighbour, PeerDown, Supervisor, Traffic, What, Wishes};
@@ -61,6 +59,8 @@ struct Recovering {
     heard: post::Receiver<Heard>,
     reports: post::Receiver<Report>,
     counters: Arc<RecoverCounters>,
+    /// Whether its frames are signs of life.
+    verifies: bool,
 }
 
 impl Steward {
@@ -88,7 +88,7 @@ impl Steward {
     }
 
     /// Takes on a room that protects; the first one sends for control.
-    pub fn take_on_protect<L: Receive, W: Transmit>(&mut self, room: &mut Protect<L, W>) {
+    pub fn take_on_protect(&mut self, room: &mut (impl ProtectRoom + ?Sized)) {
         let (sender, orders) = mailbox(DEPTH);
         let obeyed = Obeyed::default();
         let (told, news) = mailbox(NEWS);
@@ -98,16 +98,14 @@ impl Steward {
     }
 
     /// Takes on a room that recovers.
-    pub fn take_on_recover<W: Receive, L: Transmit, O: Observer>(
-        &mut self,
-        room: &mut Recover<W, L, O>,
-    ) {
+    pub fn take_on_recover(&mut self, room: &mut (impl RecoverRoom + ?Sized)) {
         let (sender, orders) = mailbox(DEPTH);
         let (heard, receiver) = mailbox(DEPTH);
         let (reported, reports) = mailbox(1);
         room.obey(self.recover.len() as u8, orders, heard, reported);
-        let counters = room.counters();
-        self.recover.push(Recovering { orders: sender, heard: receiver, reports, counters });
+        let (counters, verifies) = (room.counters(), room.verifies());
+        let orders = sender;
+        self.recover.push(Recovering { orders, heard: receiver, reports, counters, verifies });
     }
 
     /// Hears, decides and says what there is to say at `now`, in the rooms' time. [`Steward::direct`]
@@ -208,8 +206,11 @@ impl Steward {
 
     fn traffic(&self) -> Traffic {
         let mut traffic = Traffic::default();
-        for Recovering { counters, .. } in &self.recover {
-            let protected = counters.delivered.get().wrapping_sub(counters.bypassed.get());
+        for Recovering { counters, verifies, .. } in &self.recover {
+            let protected = match verifies {
+                true => counters.delivered.get().wrapping_sub(counters.bypassed.get()),
+                false => 0,
+            };
             traffic.accepted = traffic
                 .accepted
                 .wrapping_add(protected)

@@ -162,7 +162,8 @@ impl Witness for Measurements {
                     self.repair(now, &header, fate);
                 }
             }
-            Kind::Control => {}
+            // Its pairs of gateways are not transparent.
+            Kind::Control | Kind::Named => {}
         }
     }
 }

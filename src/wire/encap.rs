@@ -3,6 +3,7 @@
 //! ```text
 //!  ether   | destination source [VLAN tag] EtherType | shim ...
 //!  udp     | destination source [VLAN tag] EtherType | IPv4 or IPv6 | UDP | shim ...
+//!  transparent | destination source EtherType | shim ...     source frames: as they came
 //! ```
 //!
 //! A sender has a header ready made for each channel, an [`Outer`], in which each packet changes the
@@ -76,6 +77,14 @@ pub enum Carrier {
     },
     /// UDP, over routers.
     Udp(Tunnel),
+    /// Nothing, over a circuit: source frames cross as they came. Repairs and control packets have an
+    /// Ethernet header.
+    Transparent {
+        /// The EtherType of repairs and control packets.
+        ethertype: u16,
+        /// Whether there are routers on the circuit, which change addresses and TTL.
+        routed: bool,
+    },
 }
 
 /// What surrounds packets between gateways.
@@ -97,7 +106,7 @@ impl Encapsulation {
     /// How much of the WAN's MTU it takes: an MTU counts neither Ethernet headers nor tags.
     pub fn overhead(&self) -> usize {
         match self.carrier {
-            Carrier::Ether { .. } => 0,
+            Carrier::Ether { .. } | Carrier::Transparent { .. } => 0,
             Carrier::Udp(Tunnel { ours: IpAddr::V4(_), .. }) => IPV4_LEN + UDP_LEN,
             Carrier::Udp(Tunnel { ours: IpAddr::V6(_), .. }) => IPV6_LEN + UDP_LEN,
         }
@@ -106,15 +115,20 @@ impl Encapsulation {
     /// The addresses, over routers.
     pub fn tunnel(&self) -> Option<&Tunnel> {
         match &self.carrier {
-            Carrier::Ether { .. } => None,
+            Carrier::Ether { .. } | Carrier::Transparent { .. } => None,
             Carrier::Udp(tunnel) => Some(tunnel),
         }
+    }
+
+    /// Whether source frames cross as they came.
+    pub fn is_transparent(&self) -> bool {
+        matches!(self.carrier, Carrier::Transparent { .. })
     }
 
     /// What the Ethernet header says that follows.
     fn ethertype(&self) -> u16 {
         match self.carrier {
-            Carrier::Ether { ethertype } => ethertype,
+            Carrier::Ether { ethertype } | Carrier::Transparent { ethertype, .. } => ethertype,
             Carrier::Udp(Tunnel { ours: IpAddr::V4(_), .. }) => ipv4::ETHERTYPE,
             Carrier::Udp(Tunnel { ours: IpAddr::V6(_), .. }) => ipv6::ETHERTYPE,
         }

@@ -9,6 +9,7 @@
 //!   and what does not fit is refused under one [`Bad`] reason.
 
 pub mod arp;
+pub mod assembly;
 pub mod checksum;
 pub mod control;
 pub mod encap;
@@ -19,6 +20,7 @@ pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
 pub mod mss;
+pub mod named;
 pub mod node;
 pub mod outer;
 pub mod parcel;

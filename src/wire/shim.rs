@@ -41,6 +41,8 @@ pub enum Kind {
     Repair = 1,
     /// What the gateways tell each other.
     Control = 2,
+    /// The same, or a part of it, of frames that cross without a shim: [`super::named`].
+    Named = 3,
 }
 
 /// What confirms a packet.
@@ -102,7 +104,7 @@ impl Shim {
             0 => Kind::Source,
             1 => Kind::Repair,
             2 => Kind::Control,
-            _ => return Err(Bad::Kind),
+            _ => Kind::Named,
         };
         let integrity = match raw.version_kind_integrity & 3 {
             0 => Integrity::Off,
@@ -200,7 +202,7 @@ mod tests {
         };
         assert_eq!(Shim::parse(&good[..23]), Err(Bad::Truncated));
         assert_eq!(with(0, 0x21), Err(Bad::Version));
-        assert_eq!(with(0, 0x1D), Err(Bad::Kind));
+        assert_eq!(with(0, 0x1D).map(|shim| shim.kind), Ok(Kind::Named));
         assert_eq!(with(0, 0x13), Err(Bad::Integrity));
         assert_eq!(with(8, 0x40), Err(Bad::Sequence));
         assert_eq!(shim().frame(&[0; 59]), Err(Bad::Length));

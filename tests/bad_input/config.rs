@@ -92,7 +92,11 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ),
         ("mtu = 1900", "mtu = 1900\nqueues = 99", &["wan.queues", "expected 1 to 16"]),
         ("mtu = 1900", "mtu = 1900\nvlan = 0", &["wan.vlan", "got 0, expected 1 to 4094"]),
-        ("mtu = 1900", "mtu = 1900\nencapsulation = \"gre\"", &["gateway.toml:10", "gre", "udp"]),
+        (
+            "mtu = 1900",
+            "mtu = 1900\nencapsulation = \"gre\"",
+            &["gateway.toml:10", "gre", "`udp` or `transparent`"],
+        ),
         ("mtu = 1900", "mtu = 1900\nencapsulation = \"udp\"", &["wan.address", "missing"]),
         (
             "mtu = 1900",
@@ -110,6 +114,41 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
             "mtu = 1900",
             "mtu = 1900\nvlan = 5\noversize = \"bypass\"",
             &["wan.oversize", "wan.vlan", "expected \"drop\""],
+        ),
+        (
+            "mtu = 1900",
+            "mtu = 1900\nrouted = true",
+            &["wan.routed", "got a value", "encapsulation = \"transparent\""],
+        ),
+        (
+            "mtu = 1900",
+            "mtu = 1900\nencapsulation = \"transparent\"\npeer_channels = 2",
+            &["worker", "the peer has 2", "expected one worker"],
+        ),
+        (
+            "mtu = 1900",
+            "mtu = 1900\nencapsulation = \"transparent\"\nvlan = 5",
+            &["wan.vlan", "got 5", "a tag can't be added", "expected none"],
+        ),
+        (
+            "mtu = 1900",
+            "mtu = 1900\nencapsulation = \"transparent\"\noversize = \"drop\"",
+            &["wan.oversize", "got \"drop\"", "nothing tells", "expected \"bypass\""],
+        ),
+        (
+            "mtu = 1900",
+            "mtu = 1900\nencapsulation = \"transparent\"\nudp_port = 8147",
+            &["wan.udp_port", "expected none, or encapsulation = \"udp\""],
+        ),
+        (
+            "[code]",
+            "encapsulation = \"transparent\"\n[code.auto]\n[code]",
+            &["code.auto", "no numbers", "expected none"],
+        ),
+        (
+            "[code]",
+            "encapsulation = \"transparent\"\n[code]\nintegrity = \"off\"",
+            &["code.integrity", "got \"off\"", "expected \"check\""],
         ),
         ("rooms =", "core = 99999\nrooms =", &["worker", "core 99999 does not exist"]),
         ("net_null1", "net_null0", &["wan.port", "got net_null0", "expected another"]),

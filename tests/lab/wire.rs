@@ -25,6 +25,7 @@ fn packets(run: &Run) -> Vec<Packet> {
             Kind::Source => {
                 Packet::Source { seq: shim.seq, frame: shim.frame(rest).unwrap().to_vec() }
             }
+            Kind::Named => panic!("a circuit with shims"),
             Kind::Repair => {
                 let key = repair_key(shim.channel, shim.epoch);
                 let (header, _) = RepairHeader::parse(&shim, rest, Some(key)).unwrap();

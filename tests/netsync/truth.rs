@@ -57,6 +57,7 @@ impl Truth {
                 }
                 self.leaving.push_back((gone, Gone::Source(shim.seq)));
             }
+            Kind::Named => panic!("a circuit with shims"),
             Kind::Repair => {
                 let (header, _) = RepairHeader::parse(&shim, rest, None).unwrap();
                 self.by_code[usize::from(header.code_id)] += 1;

@@ -100,6 +100,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             return self.out.counters.truncated.add(1);
         };
         match shim.kind {
+            Kind::Named => self.out.counters.bad_kind.add(1),
             Kind::Source => match open_source(keys, shim, packet) {
                 Err(bad) => self.reason(bad).add(1),
                 Ok(()) => self.take_source(now, shim, mbuf),
