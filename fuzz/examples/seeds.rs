@@ -7,6 +7,7 @@ use std::path::Path;
 use maelstrom::fec::named::NameKey;
 use maelstrom::fec::named::image::write_image;
 use maelstrom::fec::{Members, Repair, Run, seq};
+use maelstrom::wire::Report;
 use maelstrom::wire::named::{Cut, Part, emit_message, message_len, part_key};
 use maelstrom::wire::repair::{self, repair_key};
 use maelstrom::wire::shim::{Integrity, Kind, Shim, source_key};
@@ -17,6 +18,9 @@ fn main() -> std::io::Result<()> {
     }
     for (name, input) in named() {
         write("named", name, &input)?;
+    }
+    for (name, input) in reports() {
+        write("report", name, &input)?;
     }
     for (name, input) in segments() {
         write("segment", &name, &input)?;
@@ -152,6 +156,17 @@ fn packets() -> Vec<(String, Vec<u8>)> {
         }
     }
     all
+}
+
+/// A report, one that follows it, and both.
+fn reports() -> [(&'static str, Vec<u8>); 3] {
+    let old = Report { channel: 1, epoch: 2, at_ns: 1_000_000_000, ..Report::default() };
+    let mut new = Report { at_ns: 2_000_000_000, ..old.clone() };
+    (new.before.next, new.before.judged) = (1000, 1000);
+    (new.before.lost, new.before.bursts) = (10, 5);
+    (new.after.next, new.after.judged) = (500, 500);
+    let [old, new] = [old, new].map(|report| report.emit().to_vec());
+    [("first", old.clone()), ("second", new.clone()), ("both", [old, new].concat())]
 }
 
 /// TCP over IPv4, with options and a VLAN tag, and over IPv6 with an extension header.

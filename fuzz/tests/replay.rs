@@ -56,4 +56,4 @@ macro_rules! targets {
     };
 }
 
-targets! { wire named segment code loss units capture config device stream hostile }
+targets! { wire report named segment code loss units capture config device stream hostile }

@@ -4,7 +4,7 @@
 //! * **Fed by:** `maelstrom ctl`, or anything that may connect and writes lines.
 //! * **Feeds:** the same, with what it is given to answer.
 //! * **Runs on:** control's thread, each time that it looks.
-//! * **Must not:** block, keep more than [`CONNECTIONS`] connections, or a longer line than allowed.
+//! * **Must not:** block, keep more than `CONNECTIONS` connections, or a longer line than allowed.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};

@@ -12,7 +12,7 @@
 //!
 //! **`reserve`.** A repair that is due goes before any source that is not sent yet; sources go when none
 //! is due, in the order in which they came, and wait in a queue meanwhile. Three things follow.
-//! *The rate is kept*, since whatever leaves is paid for from one [`Bucket`], when it leaves and by its length then.
+//! *The rate is kept*, since whatever leaves is paid for from one `Bucket`, when it leaves and by its length then.
 //! *No protection fails.* A repair that is due waits for the bucket alone, and behind no more than the
 //! burst of sources that made it due and the repairs before it: no source follows until they are gone.
 //! So the encoder never gets more than a burst between two times that its repairs are taken, which is
@@ -21,7 +21,7 @@
 //! what repairs take, sources wait for. The queue is bounded: what finds no room in it is dropped.
 //!
 //! **`source-first`.** Sources go when the bucket lets them, and repairs, which wait in a
-//! [`Backlog`], when no source waits and the bucket is half full, so that sources that come at once
+//! `Backlog`, when no source waits and the bucket is half full, so that sources that come at once
 //! find something in it. What finds no room in the backlog is shed, longest layer first.
 
 use std::collections::VecDeque;

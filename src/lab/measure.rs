@@ -11,7 +11,7 @@ use super::link::Fate;
 use super::wan::{Direction, Witness};
 use crate::fec::code::MAX_LAYERS;
 use crate::gateway::Observer;
-use crate::wire::outer::Ether;
+use crate::wire::outer::{ETHERTYPE, Ether};
 use crate::wire::{Kind, RepairHeader, Shim};
 
 /// A distribution of times in nanoseconds, within 0.1 %.
@@ -151,7 +151,9 @@ impl Witness for Measurements {
             self.capture_error = Some(error);
             self.capture = None;
         }
-        let Some((_, packet)) = Ether::parse(frame) else { return };
+        // What crosses unprotected has no shim, whatever its bytes look like.
+        let ours = |(ether, _): &(&Ether, &[u8])| ether.ethertype.get() == ETHERTYPE;
+        let Some((_, packet)) = Ether::parse(frame).filter(ours) else { return };
         let Ok((shim, rest)) = Shim::parse(packet) else { return };
         match shim.kind {
             Kind::Source => self.source(now, shim.seq, fate),

@@ -1,7 +1,7 @@
 //! How large a packet the WAN lets through: large hellos now and then, and a search when they are lost.
 //!
 //! The ordinary hellos are small, so that a peer is up whatever the MTU. Beside them goes, every
-//! [`PERIOD`], one that is as large as our largest packet. If [`ATTEMPTS`] of these in a row are not
+//! `PERIOD`, one that is as large as our largest packet. If `ATTEMPTS` of these in a row are not
 //! heard while small ones are, the largest size that is heard is searched for by halving.
 
 /// How often the largest size is tried, in nanoseconds.

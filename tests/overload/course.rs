@@ -79,7 +79,7 @@ impl Transmit for Near {
                     header.members.for_each(|seq| levels[seq as usize] += 1);
                     Some(header.layer)
                 }
-                Kind::Control => unreachable!("there is no control"),
+                Kind::Control | Kind::Named => unreachable!("there is no control"),
             };
             departures.push(Departure { at: now, bytes: wire_bytes(packet.len()), layer });
         }
