@@ -6,7 +6,7 @@
 //!            host    gateway    router    gateway    host
 //! ```
 //!
-//! With `ether`, the gateways' WAN ports are the two ends of one veth. Needs root, and ip, ethtool and
+//! With `ether` and `transparent`, the gateways' WAN ports are the two ends of one veth. Needs root, and ip, ethtool and
 //! ping; says so where it is skipped.
 #![cfg(feature = "dpdk")]
 
@@ -153,6 +153,8 @@ fn crosses(case: &Case) {
             parts::gaps(&watch.stderr()).len() > before
         });
         let gap = parts::gaps(&watch.stderr())[before];
+        // It takes a second or so, and says nothing of how busy the machine is.
+        assert!(gap < 5000 + started.as_millis() as u64, "{}: {gap} ms", case.name);
         eprintln!(
             "{}: {side} killed and started again: {gap} ms without an echo, of which {} until it ran",
             case.name,
@@ -196,6 +198,19 @@ fn over_ethernet() {
 #[test]
 fn over_ethernet_jumbo_and_tagged() {
     crosses(&Case { name: "ether 9000, VLAN", vlan: Some(100), mtu: JUMBO, ..PLAIN });
+}
+
+/// The WAN's MTU is the LAN's: nothing is added.
+#[test]
+fn over_a_transparent_circuit() {
+    let more = "encapsulation = \"transparent\"\n";
+    crosses(&Case { name: "transparent", mtu: [1500, 1500], more, ..PLAIN });
+}
+
+#[test]
+fn over_a_transparent_circuit_jumbo() {
+    let more = "encapsulation = \"transparent\"\n";
+    crosses(&Case { name: "transparent, 9000", mtu: JUMBO, more, ..PLAIN });
 }
 
 #[test]

@@ -16,11 +16,11 @@ fn main() -> std::io::Result<()> {
     for (name, input) in packets() {
         write("wire", &name, &input)?;
     }
-    for (name, input) in reports() {
-        write("report", name, &input)?;
-    }
     for (name, input) in named() {
         write("named", name, &input)?;
+    }
+    for (name, input) in reports() {
+        write("report", name, &input)?;
     }
     for (name, input) in segments() {
         write("segment", &name, &input)?;

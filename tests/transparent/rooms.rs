@@ -3,10 +3,10 @@
 use maelstrom::gateway::{Blueprint, LinkLocal, Side};
 
 use crate::channel::{Random, frame_of};
-use crate::wan::{ETHERTYPE, Pair, blueprint, is_repair};
+use crate::wan::{ETHERTYPE, Pair, blueprint, is_ours};
 
 /// Different frames of 60 bytes and more, up to `longest`.
-fn frames(seed: u64, count: u64, longest: u64) -> Vec<Vec<u8>> {
+pub fn frames(seed: u64, count: u64, longest: u64) -> Vec<Vec<u8>> {
     let mut random = Random(seed);
     let longer = |n: u64| {
         let mut frame = frame_of(seed << 32 | n);
@@ -20,7 +20,7 @@ fn frames(seed: u64, count: u64, longest: u64) -> Vec<Vec<u8>> {
     (0..count).map(longer).collect()
 }
 
-fn sorted(mut frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+pub fn sorted(mut frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     frames.sort();
     frames
 }
@@ -36,7 +36,7 @@ fn frames_cross_as_they_are_and_lost_ones_are_rebuilt() {
     let mut pair = Pair::new(&blueprint(), 1);
     let sent = frames(1, 2000, 1514);
     let wire = pair.send(&sent);
-    let (repairs, sources): (Vec<_>, Vec<_>) = wire.iter().cloned().partition(|p| is_repair(p));
+    let (repairs, sources): (Vec<_>, Vec<_>) = wire.iter().cloned().partition(|p| is_ours(p));
     assert!(sources == sent, "something was done to a frame");
     assert_eq!(pair.near("source_sent"), 2000);
     // With a WAN's MTU of 1500, a repair of full frames takes two packets, and none is longer.
@@ -47,7 +47,7 @@ fn frames_cross_as_they_are_and_lost_ones_are_rebuilt() {
     let arriving: Vec<Vec<u8>> = wire.into_iter().filter(|_| !random.hit(0.01)).collect();
     let out = pair.receive(&arriving);
     assert!(sorted(out.clone()) == sorted(sent), "{} of 2000 came out", out.len());
-    let came: Vec<Vec<u8>> = arriving.into_iter().filter(|packet| !is_repair(packet)).collect();
+    let came: Vec<Vec<u8>> = arriving.into_iter().filter(|packet| !is_ours(packet)).collect();
     assert_eq!(pair.far("recovered"), 2000 - came.len() as u64);
     assert!(in_order(&came, &out), "frames that were not lost changed places");
     assert_eq!(pair.far("bad_rebuilt"), 0);
@@ -70,7 +70,7 @@ fn a_repair_that_lost_a_part_is_lost() {
     let mut lost = 0;
     let parts = |packet: &[u8]| (packet[14 + 28], packet[14 + 29]);
     let arriving = wire.into_iter().filter(|packet| {
-        let lose = is_repair(packet) && parts(packet) == (1, 2);
+        let lose = is_ours(packet) && parts(packet) == (1, 2);
         lost += u64::from(lose);
         !lose
     });
@@ -179,7 +179,7 @@ fn mutated_repairs_deliver_nothing_that_nobody_sent() {
     let mut random = Random(11);
     let mut arriving = Vec::new();
     for packet in wire {
-        if !is_repair(&packet) {
+        if !is_ours(&packet) {
             if !random.hit(0.02) {
                 arriving.push(packet);
             }
@@ -212,7 +212,7 @@ fn a_full_lan_loses_no_order_and_a_full_wan_no_repair() {
     let mut pair = Pair::tight(&blueprint(), 1);
     let sent = frames(12, 1000, 300);
     let wire = pair.send(&sent);
-    let sources: Vec<Vec<u8>> = wire.iter().filter(|p| !is_repair(p)).cloned().collect();
+    let sources: Vec<Vec<u8>> = wire.iter().filter(|p| !is_ours(p)).cloned().collect();
     assert!(sources == sent);
     let mut random = Random(13);
     let arriving: Vec<Vec<u8>> = wire.into_iter().filter(|_| !random.hit(0.01)).collect();

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{PATIENCE, Process, wait_until};
+use crate::common::{PATIENCE, Process, maelstrom, wait_until};
 
 const EAST: &str = "10.78.0.2";
 const ROLE: &str = "MAELSTROM_TEST_ROLE";
@@ -23,7 +23,8 @@ fn configuration(side: &str, mtu: u16, wan: &str) -> String {
     format!(
         "[gateway]\nside = \"{side}\"\nhugepages = false\nidle = \"rest\"\n[lan]\n\
          port = \"net_tap0,iface=lan\"\nmtu = {mtu}\n[wan]\nport = \"{wan}\"\nmtu = {mtu}\n\
-         encapsulation = \"transparent\"\n[code]\nlayers = \"8:21,23,25+g1\"\n[[worker]]\n\
+         encapsulation = \"transparent\"\n[code]\nlayers = \"8:21,23,25+g1\"\n\
+         [control]\nsocket = \"{side}.ctl\"\n[[worker]]\n\
          rooms = [\"protect\", \"recover\"]\n"
     )
 }
@@ -127,6 +128,14 @@ fn counter(stdout: &str, room: &str, name: &str) -> u64 {
     value.map_or(0, |value| value.trim().parse().unwrap())
 }
 
+/// What a gateway says of its peer.
+fn peer_is_up(folder: &Path, side: &str) -> bool {
+    let socket = format!("{side}.ctl");
+    let status = maelstrom(folder, &["ctl", "--socket", &socket, "status", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+    said["peer"]["standing"] == "up"
+}
+
 fn cross(mtu: u16, loss: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
@@ -147,6 +156,9 @@ fn cross(mtu: u16, loss: &str) {
     wait_until("the first answer", || {
         inside(&west, "ping").args(["-c1", "-W1", EAST]).output().unwrap().status.success()
     });
+    for side in ["west", "east"] {
+        wait_until(&format!("a peer that is up, in the {side}"), || peer_is_up(path, side));
+    }
     let ping = ["-c100", "-i0.01", "-W5", "-Mdo", "-s", &size, EAST];
     let ping = inside(&west, "ping").args(ping).output().unwrap();
     let said = String::from_utf8_lossy(&ping.stdout);
@@ -171,6 +183,8 @@ fn cross(mtu: u16, loss: &str) {
         assert!(count("protect", "repair_split") > 100, "{ended:?} {wan:?}");
         assert!(count("recover", "recovered") > 10, "{ended:?} {wan:?}");
         assert_eq!(count("recover", "bad_rebuilt"), 0, "{ended:?}");
+        assert!(count("recover", "control_heard") > 5, "{ended:?}");
+        assert!(!ended.stderr.contains("here,"), "a mismatch: {ended:?}");
     }
 }
 

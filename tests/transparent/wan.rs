@@ -33,8 +33,13 @@ pub fn blueprint() -> Blueprint {
     }
 }
 
-/// Whether a packet on the WAN is a part of a repair.
-pub fn is_repair(packet: &[u8]) -> bool {
+/// The pool of all tests.
+pub fn pool() -> Mempool {
+    eal().1.clone()
+}
+
+/// Whether a packet on the WAN is one of our own: a part of a repair, or control's.
+pub fn is_ours(packet: &[u8]) -> bool {
     packet[12..14] == ETHERTYPE.to_be_bytes()
 }
 
