@@ -25,10 +25,12 @@ use crate::gateway::blueprint::TAGS;
 use crate::gateway::{Blueprint, Idle, Limit, LinkLocal, Overload, Oversize, Side, TooBig};
 use crate::units::show_rate;
 use crate::wire::outer::OUTER_LEN;
+use crate::wire::seal::Mode;
 use crate::wire::shim::Integrity;
 
 pub use auto::AutoSection;
 pub use encap::{Address, CarrierName, DscpValue, Host};
+pub use keys::NoKeys;
 pub use link::{ControlSection, LinkSection};
 pub use netsync::{GroupName, NetsyncSection, TrackSection};
 pub use values::{Mac, Sparse};
@@ -120,6 +122,15 @@ pub struct GatewaySection {
     /// What idle workers do.
     #[serde(default)]
     pub idle: Idle,
+    /// The file with the key that both gateways have.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// What the key is used for.
+    #[serde(default)]
+    pub key_mode: Option<Mode>,
+    /// That there is no key, in so many words.
+    #[serde(default)]
+    pub keys: Option<NoKeys>,
 }
 
 /// `[lan]`
@@ -339,6 +350,9 @@ impl Config {
             let got = self.wan.queue;
             return bad("wan.queue", format!("got {got} bytes, expected 64KiB to 1GiB"));
         }
+        if let Err((key, problem)) = self.validate_keys() {
+            return bad(key, problem);
+        }
         if let Err((key, problem)) = self.lan.validate_bridge() {
             return bad(key, problem);
         }
@@ -383,6 +397,11 @@ impl Config {
                  are; expected one worker that protects at either end"
             );
             return Err(("worker", problem));
+        }
+        if self.gateway.key_mode().is_some() {
+            let problem = "got a key, but transparent frames bear nothing that could be verified; expected \
+                           keys = \"none\" in its place";
+            return Err(("gateway.key_file", problem.to_owned()));
         }
         Ok(())
     }
@@ -461,9 +480,9 @@ impl Config {
         Blueprint {
             side: self.gateway.side,
             integrity: code.integrity,
-            keys: None,
+            keys: self.gateway.key_mode(),
             link_local: self.lan.link_local,
-            oversize: self.wan.oversize(),
+            oversize: self.wan.oversize(self.gateway.key_mode()),
             too_big: self.lan.too_big,
             mss_clamp: self.wan.mss_clamp,
             lan_frame: usize::from(self.lan.mtu) + OUTER_LEN + TAGS,
@@ -724,6 +743,11 @@ mod tests {
                 "encapsulation = \"transparent\"\n[code]\nintegrity = \"off\"",
                 "code.integrity: got \"off\"",
             ),
+            (
+                "#encapsulation",
+                "encapsulation = \"transparent\"",
+                "gateway.key_file: got a key, but transparent",
+            ),
             ("layers", "layers = \"8:\"", "8:"),
             ("layers", "layers = \"8:1,x\"", "interleave"),
             ("layers", "layers = \"1024:16381\"", "code.layers"),
@@ -770,6 +794,22 @@ mod tests {
             ("#hello", "hello = 100", "expected a string"),
             ("#peer_down", "peer_down = \"stop\"", "stop"),
             ("#peer_down", "peer_up = \"drop\"", "unknown field `peer_up`"),
+            ("key_file", "", "gateway.key_file: missing; expected key_file = \"FILE\", a key that"),
+            ("key_file", "key_file = \"k\"\nkeys = \"none\"", "gateway.key_file: got both"),
+            ("key_file", "keys = \"some\"", "unknown variant `some`, expected `none`"),
+            ("key_file", "keys = \"none\"\nkey_mode = \"tag\"", "gateway.key_mode: got a value"),
+            ("#key_mode", "key_mode = \"hide\"", "expected `tag` or `seal`"),
+            ("#oversize", "oversize = \"bypass\"", "wan.oversize: got \"bypass\" with gateway.key"),
+            (
+                "#peer_down",
+                "peer_down = \"bypass\"",
+                "link.peer_down: got \"bypass\" with gateway.",
+            ),
+            (
+                "#integrity",
+                "integrity = \"off\"",
+                "code.integrity: got \"off\" with gateway.key_file",
+            ),
             ("[link]", "[control]\nsocket = \"\"\n[link]", "control.socket: got \"\""),
             ("[link]", "[control]\n[link]", "missing field `socket`"),
             ("[link]", "[control]\nsocket = \"s\"\nmode = \"9\"\n[link]", "octal"),
@@ -779,6 +819,17 @@ mod tests {
             assert!(error.starts_with("gateway.toml:"), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
         }
+    }
+
+    #[test]
+    fn keys_are_asked_for_or_declined() {
+        let keyed = blueprint(&parse(WEST).unwrap());
+        assert_eq!((keyed.keys, keyed.oversize), (Some(Mode::Tag), Oversize::Drop));
+        let sealed = parse(&with(WEST, "#key_mode", "key_mode = \"seal\"")).unwrap();
+        assert_eq!(blueprint(&sealed).keys, Some(Mode::Seal));
+        let none = parse(&with(WEST, "key_file", "keys = \"none\"")).unwrap();
+        assert_eq!((blueprint(&none).keys, blueprint(&none).oversize), (None, Oversize::Bypass));
+        assert!(none.gateway.load_key().unwrap().is_none());
     }
 
     #[test]

@@ -30,3 +30,5 @@ mod reasons;
 mod reports;
 #[path = "hostile_wan/routed.rs"]
 mod routed;
+#[path = "hostile_wan/session.rs"]
+mod session;

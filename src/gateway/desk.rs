@@ -110,13 +110,22 @@ impl Desk {
         len: usize,
         counters: &RecoverCounters,
     ) {
-        let heard = |ends: &Ends, bytes| {
-            ends.heard.send(Heard { at, room: ends.number, len: len as u16, what, bytes })
-        };
-        match self.0.as_ref().zip(Parcel::of(parts)).map(|(ends, bytes)| heard(ends, bytes)) {
-            Some(true) => counters.control_heard.add(1),
-            _ => counters.control_unheard.add(1),
+        match self.post(at, what, parts, len) {
+            true => counters.control_heard.add(1),
+            false => counters.control_unheard.add(1),
         }
+    }
+
+    /// As [`Desk::hand_up`], but who calls counts. Says whether it was taken.
+    pub(super) fn post(&self, at: u64, what: What, parts: &[&[u8]], len: usize) -> bool {
+        self.0.as_ref().zip(Parcel::of(parts)).is_some_and(|(ends, bytes)| {
+            ends.heard.send(Heard { at, room: ends.number, len: len as u16, what, bytes })
+        })
+    }
+
+    /// Whether half of the mailbox to control is left, or more.
+    pub(super) fn has_half(&self) -> bool {
+        self.0.as_ref().is_some_and(|ends| !ends.heard.is_half_full())
     }
 }
 

@@ -29,6 +29,7 @@ use crate::fec::{CheckKey, Decoder, DecoderConfig, Rebuilt, SHORT, copy_short};
 use crate::link::measure::Measure;
 use crate::wire::Bad;
 use crate::wire::Report;
+use crate::wire::control;
 use crate::wire::encap::{Arrival, Pattern};
 use crate::wire::icmp::Answer;
 use crate::wire::outer::Ether;
@@ -331,11 +332,17 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     }
 
     fn hear(&self, at: u64, shim: &Shim, rest: &[u8], len: usize) {
-        self.desk.hear(at, shim, rest, len, &self.out.counters);
+        match control::verify(shim, rest) {
+            Ok(body) => self.hand_up(at, What::Control(*shim), &[body], len),
+            Err(bad) => self.reason(bad).add(1),
+        }
     }
 
     /// Hands something up that came in a packet of this length.
     fn hand_up(&self, at: u64, what: What, parts: &[&[u8]], len: usize) {
+        if self.config.keys.is_some() && !matches!(what, What::Opened { .. }) {
+            return self.hand_up_strange(at, what, parts, len);
+        }
         self.desk.hand_up(at, what, parts, len, &self.out.counters);
     }
 
@@ -351,6 +358,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 }
                 RecoverOrder::Epoch(epoch) => self.inbound.announce(epoch),
                 RecoverOrder::Report => self.hand_report(now),
+                RecoverOrder::Keys { epoch, number, opening } => {
+                    self.change_keys(now, epoch, number, opening);
+                }
             }
         }
     }

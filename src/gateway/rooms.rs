@@ -14,11 +14,16 @@ use crate::control::counters::{ProtectCounters, RecoverCounters};
 use crate::dpdk::Mempool;
 use crate::wire::Report;
 use crate::wire::icmp::Answer;
+use crate::wire::seal::{Opening, Sealing};
 
 /// LAN → WAN. All of it is to be called before the first turn.
 pub trait ProtectRoom: Room {
     /// Obeys these orders, from now on, and says how far, and what becomes of a change of the code.
     fn obey(&mut self, orders: Receiver<ProtectOrder>, obeyed: Obeyed, news: Sender<CodeNews>);
+    /// Gives keys back through this when others have come.
+    fn give_back_keys(&mut self, spent: Sender<Sealing>);
+    /// The channel that it sends on.
+    fn channel(&self) -> u8;
     /// Has packets that are too big answered, from now on.
     fn answer(&mut self, teller: Teller);
     /// Has storage processes told of what leaves, from now on.
@@ -37,6 +42,10 @@ pub trait RecoverRoom: Room {
         heard: Sender<Heard>,
         reports: Sender<Report>,
     );
+    /// Gives keys back through this when nothing can open with them any more.
+    fn give_back_keys(&mut self, spent: Sender<Opening>);
+    /// The channel of the peer, and the longest frame that comes through it.
+    fn keyed_channel(&self) -> (u8, usize);
     /// Has it send what is put into these mailboxes, from now on.
     fn answer_from(&mut self, mailboxes: Vec<Receiver<Answer>>);
     /// Has acknowledgements read in what is delivered, from now on.
@@ -85,6 +94,14 @@ macro_rules! protect_room {
             $room::obey(self, orders, obeyed, news);
         }
 
+        fn give_back_keys(&mut self, spent: Sender<Sealing>) {
+            $room::give_back_keys(self, spent);
+        }
+
+        fn channel(&self) -> u8 {
+            $room::channel(self)
+        }
+
         fn answer(&mut self, teller: Teller) {
             $room::answer(self, teller);
         }
@@ -110,6 +127,14 @@ macro_rules! recover_room {
             reports: Sender<Report>,
         ) {
             $room::obey(self, number, orders, heard, reports);
+        }
+
+        fn give_back_keys(&mut self, spent: Sender<Opening>) {
+            $room::give_back_keys(self, spent);
+        }
+
+        fn keyed_channel(&self) -> (u8, usize) {
+            $room::keyed_channel(self)
         }
 
         fn answer_from(&mut self, mailboxes: Vec<Receiver<Answer>>) {

@@ -8,6 +8,8 @@
 //! * **Runs on:** control's thread every 10 ms, or the laboratory's in virtual time.
 //! * **Must not:** wait for a room: what a full mailbox does not take is counted and gone.
 
+mod loan;
+
 use std::sync::Arc;
 
 use super::post::{self, CodeNews, DEPTH, Heard, Obeyed, ProtectOrder, RecoverOrder, mailbox};
@@ -15,7 +17,9 @@ use super::rooms::{ProtectRoom, RecoverRoom};
 use crate::control::counters::{ProtectCounters, RecoverCounters};
 use crate::fec::Codes;
 use crate::link::{Mode, Neighbour, PeerDown, Supervisor, Traffic, What, Wishes};
+use crate::wire::seal::{Opening, Sealing};
 use crate::wire::{Outer, Report};
+use loan::Loan;
 
 /// The traffic class of control packets where frames' classes are copied: CS6, network control
 /// (RFC 4594, section 3.2).
@@ -51,6 +55,8 @@ struct Protecting {
     obeyed: Obeyed,
     news: post::Receiver<CodeNews>,
     counters: Arc<ProtectCounters>,
+    channel: u8,
+    keys: Loan<Sealing>,
 }
 
 /// A room that recovers.
@@ -61,6 +67,8 @@ struct Recovering {
     counters: Arc<RecoverCounters>,
     /// Whether its frames are signs of life.
     verifies: bool,
+    channel: (u8, usize),
+    keys: Loan<Opening>,
 }
 
 impl Steward {
@@ -93,8 +101,11 @@ impl Steward {
         let obeyed = Obeyed::default();
         let (told, news) = mailbox(NEWS);
         room.obey(orders, obeyed.clone(), told);
-        let (mode, counters) = (Mode::Protect, room.counters());
-        self.protect.push(Protecting { orders: sender, mode, obeyed, news, counters });
+        let (spent, keys) = Loan::new();
+        room.give_back_keys(spent);
+        let (mode, counters, channel) = (Mode::Protect, room.counters(), room.channel());
+        let orders = sender;
+        self.protect.push(Protecting { orders, mode, obeyed, news, counters, channel, keys });
     }
 
     /// Takes on a room that recovers.
@@ -103,9 +114,13 @@ impl Steward {
         let (heard, receiver) = mailbox(DEPTH);
         let (reported, reports) = mailbox(1);
         room.obey(self.recover.len() as u8, orders, heard, reported);
-        let (counters, verifies) = (room.counters(), room.verifies());
-        let orders = sender;
-        self.recover.push(Recovering { orders, heard: receiver, reports, counters, verifies });
+        let (spent, keys) = Loan::new();
+        room.give_back_keys(spent);
+        let (counters, verifies, channel) =
+            (room.counters(), room.verifies(), room.keyed_channel());
+        let (orders, heard) = (sender, receiver);
+        let room = Recovering { orders, heard, reports, counters, verifies, channel, keys };
+        self.recover.push(room);
     }
 
     /// Hears, decides and says what there is to say at `now`, in the rooms' time. [`Steward::direct`]
@@ -115,12 +130,12 @@ impl Steward {
         self.count(now);
         let Steward { supervisor, outer, neighbour, protect, recover, unposted, .. } = self;
         supervisor.observe(now, traffic);
+        let first = protect.first().map(|room| room.orders.clone());
         let mut post = |frame: Option<post::Parcel>| {
-            let order = frame.map(ProtectOrder::Send);
-            let first = order.zip(protect.first());
-            *unposted += u64::from(!first.is_some_and(|(order, room)| room.orders.send(order)));
+            let order = frame.map(ProtectOrder::Send).zip(first.as_ref());
+            *unposted += u64::from(!order.is_some_and(|(order, room)| room.send(order)));
         };
-        for room in recover {
+        for room in &mut *recover {
             // No more than it holds: a flood fills it as fast as it is emptied.
             for heard in std::iter::from_fn(|| room.heard.receive()).take(DEPTH) {
                 match (heard.what, &mut *neighbour) {
@@ -131,6 +146,8 @@ impl Steward {
                 }
             }
         }
+        // Before the peer hears that it may use them.
+        loan::hand_out(supervisor, protect, recover);
         if let Some(neighbour) = neighbour {
             neighbour.poll(now, &mut |frame| post(Some(frame)));
         }
@@ -211,10 +228,15 @@ impl Steward {
                 true => counters.delivered.get().wrapping_sub(counters.bypassed.get()),
                 false => 0,
             };
-            traffic.accepted = traffic
-                .accepted
-                .wrapping_add(protected)
-                .wrapping_add(counters.repair_received.get());
+            // With keys, only what can't be a replay is a sign of life.
+            let more = match self.supervisor.keys() {
+                None => counters.repair_received.get(),
+                Some(_) => counters.recovered.get().wrapping_neg(),
+            };
+            traffic.accepted = traffic.accepted.wrapping_add(protected).wrapping_add(more);
+            if self.supervisor.keys().is_some() {
+                traffic.untagged += counters.bad_integrity.get();
+            }
             traffic.other_version += counters.bad_version.get();
             traffic.other_channel += counters.unknown_channel.get();
         }
@@ -223,7 +245,11 @@ impl Steward {
 
     /// What shall become of frames from the LAN.
     pub fn mode(&self) -> Mode {
-        Mode::of(self.wishes, self.supervisor.peer().is_up(), self.policy)
+        match Mode::of(self.wishes, self.supervisor.peer().is_up(), self.policy) {
+            // Whoever asks for it.
+            Mode::Bypass if self.supervisor.keys().is_some() => Mode::Protect,
+            mode => mode,
+        }
     }
 
     /// Whether frames cross unprotected, or soon will.

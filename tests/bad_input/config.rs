@@ -1,6 +1,7 @@
 //! Configuration files of `run`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::{folder, refused};
 
@@ -8,6 +9,7 @@ const GOOD: &str = r#"[gateway]
 side = "west"
 hugepages = false
 idle = "rest"
+keys = "none"
 [lan]
 port = "net_null0"
 [wan]
@@ -27,12 +29,12 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ("side = \"west\"", "sdie = \"west\"", &["gateway.toml:2", "unknown field `sdie`"][..]),
         ("side = \"west\"", "", &["gateway.toml", "missing field `side`"]),
         ("side = \"west\"", "side = \"north\"", &["gateway.toml:2", "north", "west"]),
-        ("[wan]", "[wna]", &["gateway.toml:7", "unknown field `wna`", "`wan`"]),
+        ("[wan]", "[wna]", &["gateway.toml:8", "unknown field `wna`", "`wan`"]),
         ("hugepages = false", "hugepages = 1", &["gateway.toml:3", "expected a boolean"]),
         ("hugepages = false", "hugepages = fals", &["gateway.toml:3"]),
         ("mtu = 1900", "mtu = 100", &["wan.mtu", "got 100, expected 256 to 9600"]),
-        ("mtu = 1900", "mtu = 1e9", &["gateway.toml:9", "mtu = 1e9"]),
-        ("layers = \"20:97", "layers = \"20:x", &["gateway.toml:11", "the interleave is \"x\""]),
+        ("mtu = 1900", "mtu = 1e9", &["gateway.toml:10", "mtu = 1e9"]),
+        ("layers = \"20:97", "layers = \"20:x", &["gateway.toml:12", "the interleave is \"x\""]),
         ("\"20:97,101,103+g1\"", "\"1024:16381\"", &["code.layers", "limit of 2048 MiB"]),
         ("[code]", "[code]\nidle = \"0ms\"", &["code.idle", "got 0, expected a time"]),
         ("[code]", "[code]\nwindow = 100", &["code.layers", "expected at least 2060"]),
@@ -73,7 +75,7 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
             &["worker", "wan.peer_channels"],
         ),
         ("mtu = 1900", "mtu = 1900\npeer_channels = 0", &["wan.peer_channels", "expected 1 to 16"]),
-        ("mtu = 1900", "mtu = 1900\nrate = \"10Gb\"", &["gateway.toml:10", "10Gb", "e.g. 10Gbps"]),
+        ("mtu = 1900", "mtu = 1900\nrate = \"10Gb\"", &["gateway.toml:11", "10Gb", "e.g. 10Gbps"]),
         (
             "mtu = 1900",
             "mtu = 1900\nrate = \"10kbps\"",
@@ -82,7 +84,7 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         (
             "mtu = 1900",
             "mtu = 1900\noverload = \"fair\"",
-            &["gateway.toml:10", "fair", "`reserve` or `source-first`"],
+            &["gateway.toml:11", "fair", "`reserve` or `source-first`"],
         ),
         ("mtu = 1900", "mtu = 1900\nqueue = \"1B\"", &["wan.queue", "expected 64KiB to 1GiB"]),
         (
@@ -95,7 +97,7 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         (
             "mtu = 1900",
             "mtu = 1900\nencapsulation = \"gre\"",
-            &["gateway.toml:10", "gre", "`udp` or `transparent`"],
+            &["gateway.toml:11", "gre", "`udp` or `transparent`"],
         ),
         ("mtu = 1900", "mtu = 1900\nencapsulation = \"udp\"", &["wan.address", "missing"]),
         (
@@ -103,8 +105,8 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
             "mtu = 1900\npeer = \"192.0.2.1\"",
             &["wan.peer", "encapsulation = \"udp\""],
         ),
-        ("mtu = 1900", "mtu = 1900\naddress = \"192.0.2.1\"", &["gateway.toml:10", "192.0.2.1/24"]),
-        ("mtu = 1900", "mtu = 1900\ndscp = 99", &["gateway.toml:10", "99", "0 to 63"]),
+        ("mtu = 1900", "mtu = 1900\naddress = \"192.0.2.1\"", &["gateway.toml:11", "192.0.2.1/24"]),
+        ("mtu = 1900", "mtu = 1900\ndscp = 99", &["gateway.toml:11", "99", "0 to 63"]),
         (
             "mtu = 1900",
             "mtu = 1900\nencapsulation = \"udp\"\naddress = \"192.0.2.1/24\"\npeer = \"198.51.100.1\"",
@@ -152,19 +154,19 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ),
         ("rooms =", "core = 99999\nrooms =", &["worker", "core 99999 does not exist"]),
         ("net_null1", "net_null0", &["wan.port", "got net_null0", "expected another"]),
-        ("net_null1", "null 1", &["gateway.toml:8", "null 1", "expected a PCI address"]),
+        ("net_null1", "null 1", &["gateway.toml:9", "null 1", "expected a PCI address"]),
         (
             "[wan]",
             "more_ports = [\"net_null0,size=9\"]\n[wan]",
             &["lan.more_ports", "got net_null0 twice", "expected each port once"],
         ),
         ("[wan]", "more_ports = [\"net_null1\"]\n[wan]", &["wan.port", "got net_null1"]),
-        ("[wan]", "more_ports = \"net_null2\"\n[wan]", &["gateway.toml:7", "expected a sequence"]),
+        ("[wan]", "more_ports = \"net_null2\"\n[wan]", &["gateway.toml:8", "expected a sequence"]),
         ("[wan]", "more_ports = [\"null 2\"]\n[wan]", &["null 2", "expected a PCI address"]),
         ("[wan]", "addresses = 1000\n[wan]", &["lan.addresses", "got 1000", "a power of two"]),
         ("[wan]", "address_age = \"0s\"\n[wan]", &["lan.address_age", "expected 1s to"]),
-        ("[wan]", "too_big = \"drop\"\n[wan]", &["gateway.toml:7", "drop", "`icmp`", "`oversize`"]),
-        ("mtu = 1900", "mtu = 1900\nmss_clamp = 1400", &["gateway.toml:10", "expected a boolean"]),
+        ("[wan]", "too_big = \"drop\"\n[wan]", &["gateway.toml:8", "drop", "`icmp`", "`oversize`"]),
+        ("mtu = 1900", "mtu = 1900\nmss_clamp = 1400", &["gateway.toml:11", "expected a boolean"]),
         ("[gateway]", "[gateway", &["gateway.toml:1"]),
         (
             "[code]",
@@ -185,8 +187,8 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ),
         ("[[worker]]", "[netsync]\n[[worker]]", &["missing field `socket`"]),
         ("[code]", "[link]\nhello = \"5ms\"\n[code]", &["link.hello: got 5 ms", "20ms to 10s"]),
-        ("[code]", "[link]\nhello = 5\n[code]", &["gateway.toml:11", "expected a string"]),
-        ("[code]", "[link]\npeer_down = \"stop\"\n[code]", &["gateway.toml:11", "stop", "drop"]),
+        ("[code]", "[link]\nhello = 5\n[code]", &["gateway.toml:12", "expected a string"]),
+        ("[code]", "[link]\npeer_down = \"stop\"\n[code]", &["gateway.toml:12", "stop", "drop"]),
         ("[code]", "[control]\n[code]", &["missing field `socket`"]),
         ("[code]", "[control]\nsocket = \"\"\n[code]", &["control.socket", "expected a path"]),
         ("[code]", "[control]\nsocket = \"s\"\nmode = \"8\"\n[code]", &["octal"]),
@@ -205,6 +207,54 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         fs::write(path.join("gateway.toml"), GOOD.replacen(from, to, 1)).unwrap();
         refused(path, &["run", "--config", "gateway.toml"], expected);
     }
+}
+
+#[test]
+fn a_key_that_is_none_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for (to, expected) in [
+        ("", &["gateway.key_file: missing", "`maelstrom key FILE`", "keys = \"none\""][..]),
+        ("key_file = \"key\"\nkeys = \"none\"", &["gateway.key_file: got both"]),
+        ("keys = \"some\"", &["gateway.toml:5", "expected `none`"]),
+        ("key_file = \"key\"\nkey_mode = \"both\"", &["gateway.toml:6", "`tag` or `seal`"]),
+        ("key_file = \"nosuch\"", &["nosuch: ", "as `maelstrom key` writes it"]),
+        ("key_file = \"key\"", &["key: got mode 0644", "`chmod 600 key`"]),
+        ("key_file = \"short\"", &["short: got no key, expected 64 hexadecimal digits"]),
+    ] {
+        for (name, text, mode) in
+            [("key", "0f".repeat(32), 0o644), ("short", "0f".repeat(31), 0o600)]
+        {
+            fs::write(path.join(name), text).unwrap();
+            fs::set_permissions(path.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let text = GOOD.replacen("keys = \"none\"", to, 1);
+        fs::write(path.join("gateway.toml"), text).unwrap();
+        refused(path, &["run", "--config", "gateway.toml"], expected);
+    }
+    for (from, to, expected) in [
+        ("mtu = 1900", "mtu = 1900\noversize = \"bypass\"", "wan.oversize: got \"bypass\" with"),
+        ("[code]", "[link]\npeer_down = \"bypass\"\n[code]", "link.peer_down: got \"bypass\" with"),
+        ("[code]", "[code]\nintegrity = \"off\"", "code.integrity: got \"off\" with"),
+    ] {
+        let text = GOOD.replacen("keys = \"none\"", "key_file = \"key\"", 1).replacen(from, to, 1);
+        fs::write(path.join("gateway.toml"), text).unwrap();
+        refused(path, &["run", "--config", "gateway.toml"], &[expected]);
+    }
+}
+
+#[test]
+fn a_key_is_made_once_and_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let made = maelstrom(path, &["key", "new"]);
+    assert_eq!((made.status, &made.stdout[..], &made.stderr[..]), (Some(0), "", ""), "{made:?}");
+    let mode = path.join("new").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let key = fs::read_to_string(path.join("new")).unwrap();
+    assert!(key.len() == 65 && key.trim_end().chars().all(|c| c.is_ascii_hexdigit()));
+    refused(path, &["key", "new"], &["new: exists; expected a new file"]);
+    refused(path, &["key", "nosuch/new"], &["nosuch/new: ", "expected a key file"]);
 }
 
 #[test]

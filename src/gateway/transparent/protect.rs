@@ -33,6 +33,7 @@ use crate::wire::encap::Outer;
 use crate::wire::icmp::TooBig;
 use crate::wire::named::longest_message;
 use crate::wire::outer::Ether;
+use crate::wire::seal::Sealing;
 
 /// What the room is made of.
 #[derive(Clone, Debug)]
@@ -166,6 +167,14 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         news: post::Sender<CodeNews>,
     ) {
         (self.orders, self.obeyed, self.news) = (Some(orders), obeyed, Some(news));
+    }
+
+    /// There are no keys to give back.
+    pub fn give_back_keys(&mut self, _spent: post::Sender<Sealing>) {}
+
+    /// The channel that its repairs are sent on.
+    pub fn channel(&self) -> u8 {
+        self.config.channel
     }
 
     /// Its counters, to be read from anywhere.
@@ -364,6 +373,8 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 }
                 ProtectOrder::Mode(mode) => self.enter(now, mode),
                 ProtectOrder::Code(codes) => self.change_code(codes),
+                // Frames that cross as they are can't be sealed: the configuration refuses keys.
+                ProtectOrder::Keys(_) => {}
                 // Frames go where the LAN's hosts send them: there is no hop of ours.
                 ProtectOrder::NextHop(_) => {}
             }

@@ -31,6 +31,7 @@ use crate::wire::encap::{Arrival, Pattern};
 use crate::wire::icmp::Answer;
 use crate::wire::named::{Message, PART_LEN, Part, longest_message, part_key};
 use crate::wire::outer::Ether;
+use crate::wire::seal::Opening;
 use crate::wire::shim::{Integrity, Kind, Shim};
 
 /// What the room is made of.
@@ -185,6 +186,14 @@ impl<W: Receive, L: Transmit> Recover<W, L> {
         self.desk = Desk::new(number, orders, heard, reports);
     }
 
+    /// There are no keys to give back.
+    pub fn give_back_keys(&mut self, _spent: post::Sender<Opening>) {}
+
+    /// The channel of the peer's repairs, and the longest frame.
+    pub fn keyed_channel(&self) -> (u8, usize) {
+        (self.config.channel, self.config.decoder.max_frame)
+    }
+
     /// Has it send what is put into these mailboxes, from now on: to be called before the first turn.
     pub fn answer_from(&mut self, mailboxes: Vec<post::Receiver<Answer>>) {
         self.out.answers = mailboxes;
@@ -298,6 +307,8 @@ impl<W: Receive, L: Transmit> Recover<W, L> {
                 RecoverOrder::Epoch(epoch) => self.inbound.announce(epoch),
                 // Frames bear no numbers, so nobody knows what was lost.
                 RecoverOrder::Report => {}
+                // Frames that cross as they are can't be sealed: the configuration refuses keys.
+                RecoverOrder::Keys { .. } => {}
             }
         }
     }
