@@ -25,10 +25,12 @@ use crate::gateway::blueprint::TAGS;
 use crate::gateway::{Blueprint, Idle, Limit, LinkLocal, Overload, Oversize, Side, TooBig};
 use crate::units::show_rate;
 use crate::wire::outer::OUTER_LEN;
+use crate::wire::seal::Mode;
 use crate::wire::shim::Integrity;
 
 pub use auto::AutoSection;
 pub use encap::{Address, CarrierName, DscpValue, Host};
+pub use keys::NoKeys;
 pub use link::{ControlSection, LinkSection};
 pub use netsync::{GroupName, NetsyncSection, TrackSection};
 pub use values::{Mac, Sparse};
@@ -120,6 +122,15 @@ pub struct GatewaySection {
     /// What idle workers do.
     #[serde(default)]
     pub idle: Idle,
+    /// The file with the key that both gateways have.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// What the key is used for.
+    #[serde(default)]
+    pub key_mode: Option<Mode>,
+    /// That there is no key, in so many words.
+    #[serde(default)]
+    pub keys: Option<NoKeys>,
 }
 
 /// `[lan]`
@@ -336,6 +347,9 @@ impl Config {
             let got = self.wan.queue;
             return bad("wan.queue", format!("got {got} bytes, expected 64KiB to 1GiB"));
         }
+        if let Err((key, problem)) = self.validate_keys() {
+            return bad(key, problem);
+        }
         if let Err((key, problem)) = self.lan.validate_bridge() {
             return bad(key, problem);
         }
@@ -428,9 +442,9 @@ impl Config {
         Blueprint {
             side: self.gateway.side,
             integrity: code.integrity,
-            keys: None,
+            keys: self.gateway.key_mode(),
             link_local: self.lan.link_local,
-            oversize: self.wan.oversize(),
+            oversize: self.wan.oversize(self.gateway.key_mode()),
             too_big: self.lan.too_big,
             mss_clamp: self.wan.mss_clamp,
             lan_frame: usize::from(self.lan.mtu) + OUTER_LEN + TAGS,

@@ -22,7 +22,7 @@ use common::{Ended, Process, distinct, maelstrom, wait_until, write_capture};
 /// A gateway's file: its LAN and WAN ports, and lines in front of `[[worker]]`.
 fn configuration(side: &str, lan: &str, wan: &str, more: &str) -> String {
     format!(
-        "[gateway]\nside = \"{side}\"\nhugepages = false\nidle = \"rest\"\n[lan]\nport = \"{lan}\"\n\
+        "[gateway]\nside = \"{side}\"\nkeys = \"none\"\nhugepages = false\nidle = \"rest\"\n[lan]\nport = \"{lan}\"\n\
          [wan]\nport = \"{wan}\"\nmtu = 1900\n[code]\nlayers = \"8:21,23,25+g1\"\n\
          [control]\nsocket = \"{side}.ctl\"\n{more}[[worker]]\nrooms = [\"protect\", \"recover\"]\n"
     )

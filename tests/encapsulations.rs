@@ -58,7 +58,7 @@ fn configuration(case: &Case, side: &str) -> String {
     let port = |n: usize, name: &str| format!("net_af_packet{n},iface={name}{ring}");
     let workers = "[[worker]]\nrooms = [\"protect\", \"recover\"]\n".repeat(case.workers);
     format!(
-        "[gateway]\nside = \"{side}\"\nhugepages = false\nidle = \"rest\"\n\
+        "[gateway]\nside = \"{side}\"\nkeys = \"none\"\nhugepages = false\nidle = \"rest\"\n\
          [lan]\nport = \"{}\"\nmtu = {lan_mtu}\n\
          [wan]\nport = \"{}\"\nmtu = {wan_mtu}\n{vlan}{link}{}\
          [code]\nlayers = \"8:21,23,25+g1\"\n{workers}",

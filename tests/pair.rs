@@ -26,7 +26,7 @@ const SIDES: [&str; 2] = ["west", "east"];
 
 fn configuration(side: &str, lan: &str, wan: &str) -> String {
     format!(
-        "[gateway]\nside = \"{side}\"\nhugepages = false\nidle = \"rest\"\n[lan]\nport = \"{lan}\"\n\
+        "[gateway]\nside = \"{side}\"\nkeys = \"none\"\nhugepages = false\nidle = \"rest\"\n[lan]\nport = \"{lan}\"\n\
          [wan]\nport = \"{wan}\"\nmtu = 1900\n[code]\nlayers = \"20:97,101,103+g1\"\n\
          [[worker]]\nrooms = [\"protect\", \"recover\"]\n"
     )

@@ -120,7 +120,7 @@ fn configuration(side: &str, wan: &str, arrangement: &Arrangement, peer: &Arrang
         arrangement.workers.iter().map(|rooms| format!("[[worker]]\nrooms = {rooms:?}\n"));
     let more = arrangement.wan;
     format!(
-        "[gateway]\nside = \"{side}\"\nhugepages = false\nidle = \"rest\"\n\
+        "[gateway]\nside = \"{side}\"\nkeys = \"none\"\nhugepages = false\nidle = \"rest\"\n\
          [lan]\nport = \"net_pcap0,{lan}\"\n\
          [wan]\nport = \"{wan}\"\nmtu = 1900\npeer_channels = {channels}\n{more}\
          [code]\nlayers = \"20:97,101,103+g1\"\n{}",

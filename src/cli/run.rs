@@ -34,8 +34,15 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let config = Config::load(&arguments.config)?;
     let split = config.split()?;
     let blueprint = config.blueprint(&split);
+    let key = config.gateway.load_key()?;
     let service = Service::prepare()?;
     blueprint.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+    if key.is_none() {
+        log::warn!(
+            "gateway.keys = \"none\": whoever can send on the WAN can send into the LAN; `maelstrom key` \
+             makes a key"
+        );
+    }
     if config.code.auto.is_some() {
         log::warn!("code.auto: no reports of the peer come in yet: the code stays as it is");
     }
@@ -51,6 +58,11 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let mut crew = Crew::new(&eal, &config, &split, &blueprint, epoch)?;
     let mut steward =
         blueprint.steward(&config.link.settings(), epoch, crew.wan_mac(), config.wan.peer_mac());
+    if let Some(key) = key
+        && let Some(handshake) = blueprint.handshake(&key, epoch, entropy()?)
+    {
+        steward.supervisor_mut().use_keys(handshake);
+    }
     crew.obey(&mut steward);
     let start = Instant::now();
     let netsync = match &config.netsync {
@@ -112,6 +124,13 @@ fn describe(config: &Config, blueprint: &Blueprint, eal: &Eal) {
         blueprint.max_ip(),
         blueprint.memory(),
     );
+}
+
+/// Bytes that nobody can guess.
+fn entropy() -> Result<[u8; 32], &'static str> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| "the system has no random numbers")?;
+    Ok(bytes)
 }
 
 /// Quarters of a second since 1970, modulo 2^32: later in each life than in the one before, unless

@@ -60,6 +60,13 @@ impl Control {
 
     /// Whether the far end would deliver what comes unprotected.
     fn may_bypass(&self) -> Result<(), String> {
+        if self.blueprint.keys.is_some() {
+            return Err(
+                "bypass: refused, since this gateway has keys, and with keys nothing crosses \
+                        unprotected; see gateway.key_file"
+                    .to_owned(),
+            );
+        }
         if self.blueprint.oversize == Oversize::Drop {
             return Err(
                 "bypass: refused, since wan.oversize = \"drop\" is for links that carry nothing \
@@ -143,11 +150,13 @@ impl Control {
                 "bypass": wishes.bypass,
                 "drain": wishes.drain,
                 "drained": self.has_drained(now),
+                "keys": blueprint.keys.map_or("none", |mode| mode.name()),
             },
             "peer": {
                 "standing": peer.standing().name(),
                 "since_s": now.saturating_sub(peer.since()) / 1_000_000_000,
                 "epoch": link.peer_epoch(),
+                "keys_agreed": link.keys().map(|keys| keys.send().is_some()),
                 "round_trip_ms": trip.map(|trip| ms(trip.mean)),
                 "variation_ms": trip.map(|trip| ms(trip.variation)),
                 "least_ms": trip.map(|trip| ms(trip.least)),
@@ -167,6 +176,7 @@ impl Control {
                 ("taken", tally.taken),
                 ("replayed", tally.replayed),
                 ("stale", tally.stale),
+                ("unproved", tally.unproved),
                 ("unknown", tally.unknown),
                 ("unposted", steward.unposted()),
             ]),

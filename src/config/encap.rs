@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::WanSection;
 use crate::gateway::Oversize;
 use crate::wire::encap::{Carrier, Dscp, Encapsulation, Tunnel};
+use crate::wire::seal::Mode;
 
 /// Where both gateways receive unless configured: a port that nobody has registered.
 const PORT: u16 = 8147;
@@ -131,9 +132,11 @@ impl WanSection {
         Ok((encapsulation, hop))
     }
 
-    /// What happens to frames that are too large: with a header that all packets need, they can't bypass.
-    pub(super) fn oversize(&self) -> Oversize {
-        let plain = self.encapsulation == CarrierName::Ether && self.vlan.is_none();
+    /// What happens to frames that are too large: with a header that all packets need, or with keys, they
+    /// can't bypass.
+    pub(super) fn oversize(&self, keys: Option<Mode>) -> Oversize {
+        let plain =
+            self.encapsulation == CarrierName::Ether && self.vlan.is_none() && keys.is_none();
         self.oversize.unwrap_or(if plain { Oversize::Bypass } else { Oversize::Drop })
     }
 

@@ -1,13 +1,20 @@
 //! The file that holds the common key of two gateways: 32 bytes as 64 hexadecimal digits, readable by
-//! its owner alone.
+//! its owner alone; and the keys of the configuration that say so.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
+
+use super::{Config, GatewaySection};
+use crate::gateway::Oversize;
+use crate::link::PeerDown;
+use crate::wire::seal::Mode;
+use crate::wire::shim::Integrity;
 
 /// The common key.
 pub type PresharedKey = Zeroizing<[u8; 32]>;
@@ -49,6 +56,70 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
+}
+
+/// `gateway.keys`: who wants none must say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoKeys {
+    /// Anyone on the WAN may send what this gateway delivers.
+    None,
+}
+
+impl GatewaySection {
+    /// What keys do, if there are any.
+    pub fn key_mode(&self) -> Option<Mode> {
+        self.key_file.as_ref().map(|_| self.key_mode.unwrap_or_default())
+    }
+
+    /// Reads the key, if there is to be one.
+    ///
+    /// # Errors
+    /// See [`load`].
+    pub fn load_key(&self) -> Result<Option<PresharedKey>, KeyError> {
+        self.key_file.as_deref().map(load).transpose()
+    }
+}
+
+impl Config {
+    /// The key that does not fit, and what is expected.
+    pub(super) fn validate_keys(&self) -> Result<(), (&'static str, String)> {
+        let GatewaySection { key_file, key_mode, keys, .. } = &self.gateway;
+        if key_file.is_some() == keys.is_some() {
+            let got =
+                if keys.is_some() { "got both keys = \"none\" and a file" } else { "missing" };
+            return Err((
+                "gateway.key_file",
+                format!(
+                    "{got}; expected key_file = \"FILE\", a key that `maelstrom key FILE` makes and both \
+                     gateways have, or keys = \"none\" for a WAN where nobody else can send"
+                ),
+            ));
+        }
+        if keys.is_some() {
+            return match key_mode {
+                Some(_) => Err((
+                    "gateway.key_mode",
+                    "got a value with keys = \"none\"; expected none, or key_file".to_owned(),
+                )),
+                None => Ok(()),
+            };
+        }
+        let refused = |key, got: &str, expected: &str| {
+            let why = "with keys nothing crosses that they do not protect";
+            Err((key, format!("got \"{got}\" with gateway.key_file; expected {expected}: {why}")))
+        };
+        if self.wan.oversize == Some(Oversize::Bypass) {
+            return refused("wan.oversize", "bypass", "\"drop\", or none");
+        }
+        if self.link.peer_down == PeerDown::Bypass {
+            return refused("link.peer_down", "bypass", "\"protect\" or \"drop\"");
+        }
+        if self.code.integrity == Integrity::Off {
+            return refused("code.integrity", "off", "none");
+        }
+        Ok(())
+    }
 }
 
 /// Reads a key.

@@ -152,6 +152,10 @@ counters! {
         control_heard,
         /// The same, but dropped: control did not keep up.
         control_unheard,
+        /// With keys: handshake packets that were handed up, whoever sent them.
+        handshakes_heard,
+        /// The same, but dropped: more came than control looks at.
+        handshakes_unheard,
         /// Frames sent on the LAN for control.
         control_sent,
         /// Frames not sent for control: no buffer was free, or the LAN port was full.
@@ -191,6 +195,8 @@ counters! {
         bad_tag,
         /// Rejected: of an epoch that there are no keys for.
         no_keys,
+        /// Rejected: a sealed control packet that had come before.
+        control_replayed,
         /// Rejected: a rebuilt frame of an impossible length, or that its check does not confirm.
         bad_rebuilt,
         /// Rejected: of another channel, or our own come back.
@@ -296,7 +302,7 @@ impl ProtectCounters {
 impl RecoverCounters {
     /// The reasons for which a packet from the WAN was rejected, and how many were.
     pub fn rejected(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 16] = [
+        const REASONS: [&str; 17] = [
             "truncated",
             "bad_version",
             "bad_kind",
@@ -307,6 +313,7 @@ impl RecoverCounters {
             "bad_check",
             "bad_tag",
             "no_keys",
+            "control_replayed",
             "bad_rebuilt",
             "unknown_channel",
             "stale_epoch",

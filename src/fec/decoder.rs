@@ -383,11 +383,11 @@ impl<P: AsRef<[u8]>, C: Confirm> Decoder<P, C> {
     }
 
     /// Begins anew with another epoch.
-    pub fn restart(&mut self, confirm: C) {
+    pub fn restart(&mut self, confirm: C) -> C {
         self.pending.clear();
         self.window.reset(0, 0);
         self.started = false;
-        self.confirm = confirm;
+        std::mem::replace(&mut self.confirm, confirm)
     }
 
     /// The first that is seen of a stream: near its beginning, what went before was lost; later, it

@@ -18,6 +18,7 @@ use crate::dpdk::mempool;
 use crate::fec::group::MAX_RUNS;
 use crate::fec::xor::Engine;
 use crate::fec::{Code, DecoderConfig, EncoderConfig, Run, Timing};
+use crate::link::handshake::{Handshake, Role};
 use crate::link::{HelloConfig, Neighbour, NeighbourConfig, Supervisor, SupervisorConfig};
 use crate::safety::planner::LAYERS as MOST_LAYERS;
 use crate::wire::control::Sender;
@@ -460,6 +461,16 @@ impl Blueprint {
         Steward::new(Supervisor::new(config), outer, neighbour, link.peer_down)
     }
 
+    /// What agrees with the peer upon keys, from the common one; none if there are to be none. `entropy` is
+    /// of this life alone, and nobody can guess it.
+    pub fn handshake(&self, key: &[u8; 32], epoch: u32, entropy: [u8; 32]) -> Option<Handshake> {
+        let role = match self.side {
+            Side::West => Role::Initiator,
+            Side::East => Role::Responder,
+        };
+        self.keys.map(|mode| Handshake::new(role, key, epoch, mode, entropy))
+    }
+
     /// What the peer must agree with.
     fn facts(&self) -> Facts {
         let encapsulation = match self.encapsulation.tunnel() {
@@ -468,7 +479,7 @@ impl Blueprint {
             Some(_) => hello::Encapsulation::UDP6,
         };
         Facts {
-            integrity: self.integrity as u8,
+            integrity: self.keys.map_or(self.integrity, |_| Integrity::Tag) as u8,
             encapsulation,
             channels_out: self.channels_out,
             channels_in: self.channels_in,

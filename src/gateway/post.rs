@@ -13,6 +13,7 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::control::counters::Counter;
 use crate::dpdk::{Mbuf, Mempool};
+use crate::wire::seal::{Opening, Sealing};
 
 pub use crate::link::{Heard, Mode, What};
 pub use crate::wire::parcel::Parcel;
@@ -23,7 +24,6 @@ pub const DEPTH: usize = 64;
 pub const ORDERS: usize = 4;
 
 /// What control tells a room that protects.
-#[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "a box would be freed in a room")]
 pub enum ProtectOrder {
     /// Send this frame through the WAN port. It is whole, outer header included.
@@ -32,16 +32,26 @@ pub enum ProtectOrder {
     Mode(Mode),
     /// Send everything to the station with this Ethernet address.
     NextHop([u8; 6]),
+    /// Seal with these from now on, and give the old ones back.
+    Keys(Sealing),
 }
 
 /// What control tells a room that recovers.
-#[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "a box would be freed in a room")]
 pub enum RecoverOrder {
     /// Send this frame through the LAN port.
     Send(Parcel),
     /// The peer has said that it is in this epoch.
     Epoch(u32),
+    /// Believe what opens with these too, and give back those that nothing can open with any more.
+    Keys {
+        /// The peer's epoch.
+        epoch: u32,
+        /// What they are called.
+        number: u32,
+        /// The keys.
+        opening: Opening,
+    },
 }
 
 /// A packet of a parcel's bytes and padding, or `None` when the pool is empty or it does not fit.
@@ -78,6 +88,12 @@ impl Obeyed {
 /// The end of a mailbox that letters go into.
 pub struct Sender<T>(Arc<ArrayQueue<T>>);
 
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Sender<T> {
+        Sender(Arc::clone(&self.0))
+    }
+}
+
 /// The end of a mailbox that letters come out of.
 pub struct Receiver<T>(Arc<ArrayQueue<T>>);
 
@@ -91,6 +107,11 @@ impl<T> Sender<T> {
     /// Hands over a letter. False, and the letter gone, when the mailbox is full.
     pub fn send(&self, letter: T) -> bool {
         self.0.push(letter).is_ok()
+    }
+
+    /// Whether less than half of it is left.
+    pub fn is_half_full(&self) -> bool {
+        2 * self.0.len() >= self.0.capacity()
     }
 }
 
@@ -111,7 +132,9 @@ mod tests {
     fn letters_come_in_order_and_a_full_mailbox_takes_none() {
         let (sender, receiver) = mailbox(2);
         assert_eq!(receiver.receive(), None);
+        assert!(!sender.is_half_full());
         assert_eq!([1, 2, 3].map(|n| sender.send(n)), [true, true, false]);
+        assert!(sender.is_half_full());
         assert_eq!([receiver.receive(), receiver.receive()], [Some(1), Some(2)]);
         assert!(sender.send(4));
         assert_eq!([receiver.receive(), receiver.receive()], [Some(4), None]);

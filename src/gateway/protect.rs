@@ -73,6 +73,8 @@ pub struct Protect<L, W> {
     source_key: Option<CheckKey>,
     repair_key: Option<CheckKey>,
     sealing: Option<Sealing>,
+    /// Where old ones go, for control to drop.
+    spent: Option<post::Sender<Sealing>>,
     /// How many repairs were sealed: never set back, so that no key sees a number twice.
     repair_number: u64,
     received: Burst,
@@ -145,6 +147,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 .limit
                 .map(|limit| Box::new(Shaper::new(&limit, &config.encoder, headers))),
             sealing: None,
+            spent: None,
             repair_number: 0,
             config,
             received: Burst::new(),
@@ -405,6 +408,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             match order {
                 ProtectOrder::Send(parcel) => self.send_parcel(now, &parcel),
                 ProtectOrder::Mode(mode) => self.enter(now, mode),
+                ProtectOrder::Keys(sealing) => self.change_keys(sealing),
                 ProtectOrder::NextHop(mac) => {
                     self.config.outer.set_destination(mac);
                     self.config.has_hop = true;

@@ -363,6 +363,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
 
     /// Hands something up that came in a packet of this length.
     fn hand_up(&self, at: u64, what: What, parts: &[&[u8]], len: usize) {
+        if self.config.keys.is_some() && !matches!(what, What::Opened { .. }) {
+            return self.hand_up_strange(at, what, parts, len);
+        }
         let heard = |desk: &Desk, bytes| {
             desk.heard.send(Heard { at, room: desk.number, len: len as u16, what, bytes })
         };
@@ -382,6 +385,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             match order {
                 RecoverOrder::Send(parcel) => self.send_parcel(now, &parcel),
                 RecoverOrder::Epoch(epoch) => self.inbound.announce(epoch),
+                RecoverOrder::Keys { epoch, number, opening } => {
+                    self.change_keys(now, epoch, number, opening);
+                }
             }
         }
     }

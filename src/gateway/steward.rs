@@ -8,6 +8,8 @@
 //! * **Runs on:** control's thread every 10 ms, or the laboratory's in virtual time.
 //! * **Must not:** wait for a room: what a full mailbox does not take is counted and gone.
 
+mod loan;
+
 use std::sync::Arc;
 
 use super::io::{Receive, Transmit};
@@ -17,6 +19,8 @@ use super::recover::{Observer, Recover};
 use crate::control::counters::RecoverCounters;
 use crate::link::{Mode, Neighbour, PeerDown, Supervisor, Traffic, What, Wishes};
 use crate::wire::Outer;
+use crate::wire::seal::{Opening, Sealing};
+use loan::Loan;
 
 /// The traffic class of control packets where frames' classes are copied: CS6, network control
 /// (RFC 4594, section 3.2).
@@ -44,6 +48,8 @@ struct Protecting {
     /// What it was last told.
     mode: Mode,
     obeyed: Obeyed,
+    channel: u8,
+    keys: Loan<Sealing>,
 }
 
 /// A room that recovers.
@@ -51,6 +57,8 @@ struct Recovering {
     orders: post::Sender<RecoverOrder>,
     heard: post::Receiver<Heard>,
     counters: Arc<RecoverCounters>,
+    channel: (u8, usize),
+    keys: Loan<Opening>,
 }
 
 impl Steward {
@@ -81,7 +89,10 @@ impl Steward {
         let (sender, orders) = mailbox(DEPTH);
         let obeyed = Obeyed::default();
         room.obey(orders, obeyed.clone());
-        self.protect.push(Protecting { orders: sender, mode: Mode::Protect, obeyed });
+        let (spent, keys) = Loan::new();
+        room.give_back_keys(spent);
+        let (mode, channel) = (Mode::Protect, room.channel());
+        self.protect.push(Protecting { orders: sender, mode, obeyed, channel, keys });
     }
 
     /// Takes on a room that recovers.
@@ -92,8 +103,10 @@ impl Steward {
         let (sender, orders) = mailbox(DEPTH);
         let (heard, receiver) = mailbox(DEPTH);
         room.obey(self.recover.len() as u8, orders, heard);
-        let counters = room.counters();
-        self.recover.push(Recovering { orders: sender, heard: receiver, counters });
+        let (spent, keys) = Loan::new();
+        room.give_back_keys(spent);
+        let (counters, channel) = (room.counters(), room.keyed_channel());
+        self.recover.push(Recovering { orders: sender, heard: receiver, counters, channel, keys });
     }
 
     /// Hears, decides and says what there is to say at `now`, in the rooms' time. [`Steward::direct`]
@@ -102,12 +115,12 @@ impl Steward {
         let traffic = self.traffic();
         let Steward { supervisor, outer, neighbour, protect, recover, unposted, .. } = self;
         supervisor.observe(now, traffic);
+        let first = protect.first().map(|room| room.orders.clone());
         let mut post = |frame: Option<post::Parcel>| {
-            let order = frame.map(ProtectOrder::Send);
-            let first = order.zip(protect.first());
-            *unposted += u64::from(!first.is_some_and(|(order, room)| room.orders.send(order)));
+            let order = frame.map(ProtectOrder::Send).zip(first.as_ref());
+            *unposted += u64::from(!order.is_some_and(|(order, room)| room.send(order)));
         };
-        for room in recover {
+        for room in &mut *recover {
             // No more than it holds: a flood fills it as fast as it is emptied.
             for heard in std::iter::from_fn(|| room.heard.receive()).take(DEPTH) {
                 match (heard.what, &mut *neighbour) {
@@ -118,6 +131,8 @@ impl Steward {
                 }
             }
         }
+        // Before the peer hears that it may use them.
+        loan::hand_out(supervisor, protect, recover);
         if let Some(neighbour) = neighbour {
             neighbour.poll(now, &mut |frame| post(Some(frame)));
         }
@@ -152,10 +167,15 @@ impl Steward {
         let mut traffic = Traffic::default();
         for Recovering { counters, .. } in &self.recover {
             let protected = counters.delivered.get().wrapping_sub(counters.bypassed.get());
-            traffic.accepted = traffic
-                .accepted
-                .wrapping_add(protected)
-                .wrapping_add(counters.repair_received.get());
+            // With keys, only what can't be a replay is a sign of life.
+            let more = match self.supervisor.keys() {
+                None => counters.repair_received.get(),
+                Some(_) => counters.recovered.get().wrapping_neg(),
+            };
+            traffic.accepted = traffic.accepted.wrapping_add(protected).wrapping_add(more);
+            if self.supervisor.keys().is_some() {
+                traffic.untagged += counters.bad_integrity.get();
+            }
             traffic.other_version += counters.bad_version.get();
             traffic.other_channel += counters.unknown_channel.get();
         }
@@ -164,7 +184,11 @@ impl Steward {
 
     /// What shall become of frames from the LAN.
     pub fn mode(&self) -> Mode {
-        Mode::of(self.wishes, self.supervisor.peer().is_up(), self.policy)
+        match Mode::of(self.wishes, self.supervisor.peer().is_up(), self.policy) {
+            // Whoever asks for it.
+            Mode::Bypass if self.supervisor.keys().is_some() => Mode::Protect,
+            mode => mode,
+        }
     }
 
     /// Whether frames cross unprotected, or soon will.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::probe::Path;
 use super::round_trip::RoundTrip;
+use crate::wire::seal::Mode;
 use crate::wire::shim::VERSION;
 
 /// Something about the link has changed.
@@ -47,13 +48,33 @@ pub enum Event {
     OwnSide,
     /// Source packets come, and no hello.
     NoHello,
+    /// Both ends have agreed upon keys.
+    Keys {
+        /// What they do.
+        mode: Mode,
+        /// The peer's epoch.
+        epoch: u32,
+    },
+    /// Handshakes come that the key does not prove.
+    OtherKey,
+    /// The peer has the key, and uses it otherwise.
+    OtherMode {
+        /// What is configured here.
+        here: Mode,
+        /// And there.
+        there: Mode,
+    },
+    /// Handshakes come, and there is no key here.
+    KeysThere,
+    /// Packets without a tag come, and there is a key here.
+    NoKeysThere,
 }
 
 impl Event {
     /// Whether an operator has something to do.
     pub fn is_bad(&self) -> bool {
         match self {
-            Event::Up { .. } | Event::Restarted { .. } | Event::Fits => false,
+            Event::Up { .. } | Event::Restarted { .. } | Event::Fits | Event::Keys { .. } => false,
             Event::Path { path, .. } => matches!(path, Path::UpTo(_)),
             _ => true,
         }
@@ -97,6 +118,27 @@ impl fmt::Display for Event {
             Event::NoHello => f.write_str(
                 "packets of the peer come, but no hello; its version knows none: run the same maelstrom \
                  at both ends",
+            ),
+            Event::Keys { mode, epoch } => {
+                write!(f, "keys agreed upon with the peer: mode {}, its epoch {epoch}", mode.name())
+            }
+            Event::OtherKey => f.write_str(
+                "handshakes come that this gateway's key does not prove; expected the same key at both \
+                 ends: copy gateway.key_file from one to the other, unless a stranger sends these",
+            ),
+            Event::OtherMode { here, there } => write!(
+                f,
+                "peer does not fit: key mode {} here, {} there; set gateway.key_mode alike",
+                here.name(),
+                there.name(),
+            ),
+            Event::KeysThere => f.write_str(
+                "handshakes come, but this gateway has no key, and the peer wants one: set \
+                 gateway.key_file here too, or gateway.keys = \"none\" at both ends",
+            ),
+            Event::NoKeysThere => f.write_str(
+                "packets without a tag come, and are refused, as this gateway has a key; set \
+                 gateway.key_file at the other end too, unless a stranger sends these",
             ),
         }
     }

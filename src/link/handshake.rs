@@ -116,6 +116,11 @@ impl Handshake {
         Handshake { common, state, session: None, replies: ArrayVec::new() }
     }
 
+    /// What keys do.
+    pub fn mode(&self) -> Mode {
+        self.common.mode
+    }
+
     /// A message has come.
     pub fn handle(&mut self, now: u64, message: &[u8]) -> Outcome {
         let Handshake { common, state, session, replies } = self;

@@ -21,8 +21,16 @@ pub struct Heard {
 /// What was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// A control packet with this shim, whose check is right. It may be old, or come twice.
+    /// A control packet with this shim, whose check is right. It may be old, or come twice. With keys it is
+    /// a handshake's, and anybody may have sent it.
     Control(Shim),
+    /// A control packet with this shim that the key of the peer has opened, for the first time.
+    Opened {
+        /// The shim.
+        shim: Shim,
+        /// Under which keys: [`super::keys::Agreed::number`].
+        keys: u32,
+    },
     /// A frame for the gateway itself, from the port that the room receives from.
     Frame,
 }

@@ -16,13 +16,17 @@ pub struct Traffic {
     pub other_version: u64,
     /// Packets of channels that are not the peer's.
     pub other_channel: u64,
+    /// Handshakes, where there is no key.
+    pub handshakes: u64,
+    /// Packets without a tag, where there is one.
+    pub untagged: u64,
 }
 
 /// Says each thing once, until the peer is up again.
 #[derive(Debug, Default)]
 pub struct Strangers {
     before: Traffic,
-    said: [bool; 3],
+    said: [bool; 5],
     silent_since: Option<u64>,
 }
 
@@ -40,8 +44,16 @@ impl Strangers {
             traffic.other_version >= self.before.other_version + SEVERAL,
             traffic.other_channel >= self.before.other_channel + SEVERAL,
             accepted,
+            traffic.handshakes >= self.before.handshakes + SEVERAL,
+            traffic.untagged >= self.before.untagged + SEVERAL,
         ];
-        let events_of = [Event::OtherVersion, Event::OwnSide, Event::NoHello];
+        let events_of = [
+            Event::OtherVersion,
+            Event::OwnSide,
+            Event::NoHello,
+            Event::KeysThere,
+            Event::NoKeysThere,
+        ];
         if now >= since + PATIENCE {
             for ((found, said), event) in found.into_iter().zip(&mut self.said).zip(events_of) {
                 if found && !*said {
@@ -62,11 +74,12 @@ mod tests {
     fn each_is_said_once_while_no_hello_comes() {
         let (mut strangers, mut events) = (Strangers::default(), Vec::new());
         for n in 0..100 {
-            let traffic = Traffic { accepted: n, other_version: n, other_channel: 0 };
+            let traffic = Traffic { accepted: n, other_version: n, ..Traffic::default() };
             strangers.look(n * PATIENCE / 10, traffic, false, &mut events);
         }
         assert_eq!(events, [Event::OtherVersion, Event::NoHello]);
-        let traffic = Traffic { accepted: 200, other_version: 200, other_channel: 2 };
+        let traffic =
+            Traffic { accepted: 200, other_version: 200, other_channel: 2, ..Traffic::default() };
         assert!(strangers.look(100 * PATIENCE, traffic, true, &mut events));
         assert!(!strangers.look(101 * PATIENCE, traffic, false, &mut events));
         strangers.look(103 * PATIENCE, traffic, false, &mut events);

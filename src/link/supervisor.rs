@@ -5,8 +5,10 @@
 //! at the latest. Each subject has a file of its own and a few lines here.
 
 use super::event::Event;
+use super::handshake::Handshake;
 use super::heard::{Heard, What};
 use super::hello::{HelloConfig, Hellos};
+use super::keys::Keys;
 use super::peer::Peer;
 use super::probe::Path;
 use super::replay::Replay;
@@ -43,6 +45,8 @@ pub struct Tally {
     pub replayed: u64,
     /// Refused: of an epoch that has ended.
     pub stale: u64,
+    /// Refused: of a handshake, and it proves nothing.
+    pub unproved: u64,
     /// Refused: of a type that this version does not have, or with fields that are none.
     pub unknown: u64,
 }
@@ -54,6 +58,11 @@ pub struct Supervisor {
     peer_epoch: Option<u32>,
     heard_at: u64,
     replay: Replay,
+    keys: Option<Keys>,
+    /// The number of the keys that its last packet was opened with.
+    heard_under: u32,
+    /// Handshakes that came though we have no key.
+    handshakes: u64,
     hellos: Hellos,
     strangers: Strangers,
     events: Vec<Event>,
@@ -71,7 +80,21 @@ impl Supervisor {
             peer_epoch: None,
             heard_at: 0,
             replay: Replay::default(),
+            keys: None,
+            heard_under: 0,
+            handshakes: 0,
         }
+    }
+
+    /// Believes only what opens with keys that this agrees upon, and says nothing else without them: to
+    /// be called before the first step.
+    pub fn use_keys(&mut self, handshake: Handshake) {
+        self.keys = Some(Keys::new(handshake));
+    }
+
+    /// What is agreed upon, if there are to be keys.
+    pub fn keys(&self) -> Option<&Keys> {
+        self.keys.as_ref()
     }
 
     /// What became of control packets.
@@ -110,7 +133,8 @@ impl Supervisor {
     }
 
     /// What rooms have counted in all by `now`.
-    pub fn observe(&mut self, now: u64, traffic: Traffic) {
+    pub fn observe(&mut self, now: u64, mut traffic: Traffic) {
+        traffic.handshakes = self.handshakes;
         let said_hello = self.hellos.peer().echo(now).is_some();
         if self.strangers.look(now, traffic, said_hello, &mut self.events) && said_hello {
             // Frames and repairs are signs of life as good as a hello.
@@ -119,9 +143,24 @@ impl Supervisor {
     }
 
     /// A room has heard something.
-    pub fn handle(&mut self, _now: u64, heard: &Heard) {
-        let What::Control(shim) = heard.what else { return };
-        if shim.channel != self.config.peer_channel || !self.is_fresh(heard.at, &shim) {
+    pub fn handle(&mut self, now: u64, heard: &Heard) {
+        let (shim, fresh) = match heard.what {
+            What::Frame => return,
+            What::Control(shim) | What::Opened { shim, .. }
+                if shim.channel != self.config.peer_channel =>
+            {
+                return;
+            }
+            What::Control(_) if self.keys.is_some() => return self.shake_hands(now, heard),
+            What::Control(_) if control::is_handshake(heard.bytes.bytes()) => {
+                self.handshakes += 1;
+                self.tally.unknown += 1;
+                return;
+            }
+            What::Control(shim) => (shim, self.is_fresh(heard.at, &shim)),
+            What::Opened { shim, keys } => (shim, self.is_of_session(heard.at, &shim, keys)),
+        };
+        if !fresh {
             return;
         }
         let len = heard.len.saturating_sub(OUTER_LEN as u16);
@@ -137,10 +176,35 @@ impl Supervisor {
         }
     }
 
+    /// A packet that nobody has opened: it may be part of a handshake, and changes nothing else.
+    fn shake_hands(&mut self, now: u64, heard: &Heard) {
+        let Some(keys) = &mut self.keys else { return };
+        let (sender, up) = (self.config.sender, self.hellos.peer().is_up());
+        let proved = match control::parse(heard.bytes.bytes()) {
+            Ok((Type::Handshake, message)) => keys.hear(now, sender, message, up, &mut self.events),
+            _ => None,
+        };
+        match proved {
+            // The peer shall hear of us at once.
+            Some(true) => self.hellos.set_interval(now, self.hello().interval),
+            Some(false) => {}
+            None => self.tally.unproved += 1,
+        }
+    }
+
     /// Hands out what is to be sent by `now`: packets from their shim on.
     pub fn poll(&mut self, now: u64, send: &mut impl FnMut(Parcel)) {
         // If nobody asks, not all is remembered.
         self.events.truncate(256);
+        while let Some(message) = self.keys.as_mut().and_then(|keys| keys.poll(now)) {
+            let (sender, number) = (self.config.sender, self.tally.sent);
+            let parcel = control::emit(sender, number, Type::Handshake, &message);
+            self.tally.sent += 1;
+            parcel.map(&mut *send);
+        }
+        if !self.may_talk() {
+            return;
+        }
         while let Some(saying) = self.hellos.due(now, self.tally.sent, &mut self.events) {
             let overhead = self.config.hello.overhead;
             let Some(parcel) = self.packet(Type::Hello, &saying.hello.emit()) else { return };
@@ -150,14 +214,41 @@ impl Supervisor {
 
     /// A control packet from its shim on, with the next number; `None` if the fields are too long.
     fn packet(&mut self, kind: Type, fields: &[u8]) -> Option<Parcel> {
-        let parcel = control::emit(self.config.sender, self.tally.sent, kind, fields)?;
+        let (sender, number) = (self.config.sender, self.tally.sent);
+        let parcel = match &self.keys {
+            None => control::emit(sender, number, kind, fields)?,
+            Some(keys) => keys.seal(sender, number, kind, fields)?,
+        };
         self.tally.sent += 1;
         Some(parcel)
     }
 
     /// When [`Supervisor::poll`] next has something to do if nothing is heard.
     pub fn next_deadline(&self) -> Option<u64> {
-        Some(self.hellos.next_deadline())
+        let hello = self.may_talk().then(|| self.hellos.next_deadline());
+        let handshake = self.keys.as_ref().and_then(Keys::next_deadline);
+        [hello, handshake].into_iter().flatten().min()
+    }
+
+    /// Whether there is anything to seal with, if that is needed.
+    fn may_talk(&self) -> bool {
+        self.keys.as_ref().is_none_or(|keys| keys.send().is_some())
+    }
+
+    /// Whether a packet that was opened is of the peer's present keys, which it may begin, and was not
+    /// here before.
+    fn is_of_session(&mut self, at: u64, shim: &Shim, number: u32) -> bool {
+        if number < self.heard_under {
+            self.tally.stale += 1;
+            return false;
+        }
+        if number > self.heard_under {
+            // Nobody but the peer can have sent it, and what it sent under other keys is over.
+            (self.heard_under, self.peer_epoch) = (number, Some(shim.epoch));
+            self.replay = Replay::default();
+            self.hellos.peer_mut().restarted(shim.epoch, &mut self.events);
+        }
+        self.is_new(at, shim)
     }
 
     /// Whether a packet is of the peer's present epoch, which it may begin, and was not here before.
@@ -174,6 +265,10 @@ impl Supervisor {
                 self.hellos.peer_mut().restarted(shim.epoch, &mut self.events);
             }
         }
+        self.is_new(at, shim)
+    }
+
+    fn is_new(&mut self, at: u64, shim: &Shim) -> bool {
         if !self.replay.admit(shim.seq) {
             self.tally.replayed += 1;
             return false;

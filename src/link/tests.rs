@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+mod keyed;
+
 use super::supervisor::Tally;
 use super::*;
 use crate::wire::control::{Sender, verify};
@@ -72,6 +74,8 @@ struct End {
     /// Parts in a million.
     drift: i64,
     events: Vec<Event>,
+    /// Where there are to be keys.
+    lock: Option<keyed::Lock>,
 }
 
 impl End {
@@ -107,6 +111,7 @@ impl World {
             offset: dice.below(1000) * SECOND,
             drift: dice.below(200) as i64 - 100,
             events: Vec::new(),
+            lock: None,
         };
         let ends = [end(false), end(true)];
         World { now: 0, ends, ways: [GOOD; 2], wire: BTreeMap::new(), count: 0, dice }
@@ -131,6 +136,9 @@ impl World {
         // Nothing is left to do at this time.
         assert!(supervisor.next_deadline().is_none_or(|deadline| deadline > at));
         self.ends[n].events.extend(supervisor.take_events());
+        if let Some(lock) = &mut self.ends[n].lock {
+            lock.turn(supervisor);
+        }
         let way = self.ways[n];
         for parcel in sent {
             let mut copies = 1 + usize::from(self.dice.uniform() < way.duplicate);
@@ -154,10 +162,19 @@ impl World {
             let Some(supervisor) = &mut self.ends[n].supervisor else { continue };
             let mut packet = vec![0; parcel.len()];
             parcel.write(&mut packet);
-            let (shim, rest) = Shim::parse(&packet).unwrap();
-            let bytes = Parcel::of(&[verify(&shim, rest).unwrap()]).unwrap();
             let len = packet.len() as u16 + 14;
-            supervisor.handle(at, &Heard { at, room: 0, len, what: What::Control(shim), bytes });
+            let (what, bytes) = match &self.ends[n].lock {
+                Some(lock) => match lock.open(&mut packet) {
+                    Some(opened) => opened,
+                    None => continue,
+                },
+                None => {
+                    let (shim, rest) = Shim::parse(&packet).unwrap();
+                    let Ok(body) = verify(&shim, rest) else { continue };
+                    (What::Control(shim), Parcel::of(&[body]).unwrap())
+                }
+            };
+            supervisor.handle(at, &Heard { at, room: 0, len, what, bytes });
         }
     }
 

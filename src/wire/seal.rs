@@ -48,6 +48,16 @@ pub enum Mode {
     Seal,
 }
 
+impl Mode {
+    /// As the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Tag => "tag",
+            Mode::Seal => "seal",
+        }
+    }
+}
+
 /// What a packet is sealed as. Each purpose has a key and numbers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

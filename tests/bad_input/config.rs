@@ -8,6 +8,7 @@ const GOOD: &str = r#"[gateway]
 side = "west"
 hugepages = false
 idle = "rest"
+keys = "none"
 [lan]
 port = "net_null0"
 [wan]
@@ -27,12 +28,12 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ("side = \"west\"", "sdie = \"west\"", &["gateway.toml:2", "unknown field `sdie`"][..]),
         ("side = \"west\"", "", &["gateway.toml", "missing field `side`"]),
         ("side = \"west\"", "side = \"north\"", &["gateway.toml:2", "north", "west"]),
-        ("[wan]", "[wna]", &["gateway.toml:7", "unknown field `wna`", "`wan`"]),
+        ("[wan]", "[wna]", &["gateway.toml:8", "unknown field `wna`", "`wan`"]),
         ("hugepages = false", "hugepages = 1", &["gateway.toml:3", "expected a boolean"]),
         ("hugepages = false", "hugepages = fals", &["gateway.toml:3"]),
         ("mtu = 1900", "mtu = 100", &["wan.mtu", "got 100, expected 256 to 9600"]),
-        ("mtu = 1900", "mtu = 1e9", &["gateway.toml:9", "mtu = 1e9"]),
-        ("layers = \"20:97", "layers = \"20:x", &["gateway.toml:11", "the interleave is \"x\""]),
+        ("mtu = 1900", "mtu = 1e9", &["gateway.toml:10", "mtu = 1e9"]),
+        ("layers = \"20:97", "layers = \"20:x", &["gateway.toml:12", "the interleave is \"x\""]),
         ("\"20:97,101,103+g1\"", "\"1024:16381\"", &["code.layers", "limit of 2048 MiB"]),
         ("[code]", "[code]\nidle = \"0ms\"", &["code.idle", "got 0, expected a time"]),
         ("[code]", "[code]\nwindow = 100", &["code.layers", "expected at least 2060"]),
@@ -73,7 +74,7 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
             &["worker", "wan.peer_channels"],
         ),
         ("mtu = 1900", "mtu = 1900\npeer_channels = 0", &["wan.peer_channels", "expected 1 to 16"]),
-        ("mtu = 1900", "mtu = 1900\nrate = \"10Gb\"", &["gateway.toml:10", "10Gb", "e.g. 10Gbps"]),
+        ("mtu = 1900", "mtu = 1900\nrate = \"10Gb\"", &["gateway.toml:11", "10Gb", "e.g. 10Gbps"]),
         (
             "mtu = 1900",
             "mtu = 1900\nrate = \"10kbps\"",
@@ -82,7 +83,7 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         (
             "mtu = 1900",
             "mtu = 1900\noverload = \"fair\"",
-            &["gateway.toml:10", "fair", "`reserve` or `source-first`"],
+            &["gateway.toml:11", "fair", "`reserve` or `source-first`"],
         ),
         ("mtu = 1900", "mtu = 1900\nqueue = \"1B\"", &["wan.queue", "expected 64KiB to 1GiB"]),
         (
@@ -92,15 +93,15 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ),
         ("mtu = 1900", "mtu = 1900\nqueues = 99", &["wan.queues", "expected 1 to 16"]),
         ("mtu = 1900", "mtu = 1900\nvlan = 0", &["wan.vlan", "got 0, expected 1 to 4094"]),
-        ("mtu = 1900", "mtu = 1900\nencapsulation = \"gre\"", &["gateway.toml:10", "gre", "udp"]),
+        ("mtu = 1900", "mtu = 1900\nencapsulation = \"gre\"", &["gateway.toml:11", "gre", "udp"]),
         ("mtu = 1900", "mtu = 1900\nencapsulation = \"udp\"", &["wan.address", "missing"]),
         (
             "mtu = 1900",
             "mtu = 1900\npeer = \"192.0.2.1\"",
             &["wan.peer", "encapsulation = \"udp\""],
         ),
-        ("mtu = 1900", "mtu = 1900\naddress = \"192.0.2.1\"", &["gateway.toml:10", "192.0.2.1/24"]),
-        ("mtu = 1900", "mtu = 1900\ndscp = 99", &["gateway.toml:10", "99", "0 to 63"]),
+        ("mtu = 1900", "mtu = 1900\naddress = \"192.0.2.1\"", &["gateway.toml:11", "192.0.2.1/24"]),
+        ("mtu = 1900", "mtu = 1900\ndscp = 99", &["gateway.toml:11", "99", "0 to 63"]),
         (
             "mtu = 1900",
             "mtu = 1900\nencapsulation = \"udp\"\naddress = \"192.0.2.1/24\"\npeer = \"198.51.100.1\"",
@@ -113,19 +114,19 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ),
         ("rooms =", "core = 99999\nrooms =", &["worker", "core 99999 does not exist"]),
         ("net_null1", "net_null0", &["wan.port", "got net_null0", "expected another"]),
-        ("net_null1", "null 1", &["gateway.toml:8", "null 1", "expected a PCI address"]),
+        ("net_null1", "null 1", &["gateway.toml:9", "null 1", "expected a PCI address"]),
         (
             "[wan]",
             "more_ports = [\"net_null0,size=9\"]\n[wan]",
             &["lan.more_ports", "got net_null0 twice", "expected each port once"],
         ),
         ("[wan]", "more_ports = [\"net_null1\"]\n[wan]", &["wan.port", "got net_null1"]),
-        ("[wan]", "more_ports = \"net_null2\"\n[wan]", &["gateway.toml:7", "expected a sequence"]),
+        ("[wan]", "more_ports = \"net_null2\"\n[wan]", &["gateway.toml:8", "expected a sequence"]),
         ("[wan]", "more_ports = [\"null 2\"]\n[wan]", &["null 2", "expected a PCI address"]),
         ("[wan]", "addresses = 1000\n[wan]", &["lan.addresses", "got 1000", "a power of two"]),
         ("[wan]", "address_age = \"0s\"\n[wan]", &["lan.address_age", "expected 1s to"]),
-        ("[wan]", "too_big = \"drop\"\n[wan]", &["gateway.toml:7", "drop", "`icmp`", "`oversize`"]),
-        ("mtu = 1900", "mtu = 1900\nmss_clamp = 1400", &["gateway.toml:10", "expected a boolean"]),
+        ("[wan]", "too_big = \"drop\"\n[wan]", &["gateway.toml:8", "drop", "`icmp`", "`oversize`"]),
+        ("mtu = 1900", "mtu = 1900\nmss_clamp = 1400", &["gateway.toml:11", "expected a boolean"]),
         ("[gateway]", "[gateway", &["gateway.toml:1"]),
         (
             "[code]",
@@ -146,8 +147,8 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ),
         ("[[worker]]", "[netsync]\n[[worker]]", &["missing field `socket`"]),
         ("[code]", "[link]\nhello = \"5ms\"\n[code]", &["link.hello: got 5 ms", "20ms to 10s"]),
-        ("[code]", "[link]\nhello = 5\n[code]", &["gateway.toml:11", "expected a string"]),
-        ("[code]", "[link]\npeer_down = \"stop\"\n[code]", &["gateway.toml:11", "stop", "drop"]),
+        ("[code]", "[link]\nhello = 5\n[code]", &["gateway.toml:12", "expected a string"]),
+        ("[code]", "[link]\npeer_down = \"stop\"\n[code]", &["gateway.toml:12", "stop", "drop"]),
         ("[code]", "[control]\n[code]", &["missing field `socket`"]),
         ("[code]", "[control]\nsocket = \"\"\n[code]", &["control.socket", "expected a path"]),
         ("[code]", "[control]\nsocket = \"s\"\nmode = \"8\"\n[code]", &["octal"]),

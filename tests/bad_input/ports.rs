@@ -18,7 +18,7 @@ const MISSING: [(&str, &[&str]); 8] = [
 
 fn configuration(lan: &str, hugepages: bool) -> String {
     format!(
-        "[gateway]\nside = \"west\"\nhugepages = {hugepages}\n[lan]\nport = \"{lan}\"\n[wan]\n\
+        "[gateway]\nside = \"west\"\nkeys = \"none\"\nhugepages = {hugepages}\n[lan]\nport = \"{lan}\"\n[wan]\n\
          port = \"net_null9\"\nmtu = 1900\n[code]\nlayers = \"8:5,7\"\n[[worker]]\n\
          rooms = [\"protect\", \"recover\"]\n"
     )

@@ -18,7 +18,7 @@ use crate::net::{Net, count, end};
 fn configuration(side: &str, lan: &str, role: &str, folder: &Path, wan: &str) -> String {
     let socket = folder.join("wan.sock");
     format!(
-        "[gateway]\nside = \"{side}\"\nhugepages = false\nidle = \"rest\"\n[lan]\n{lan}\n[wan]\n\
+        "[gateway]\nside = \"{side}\"\nkeys = \"none\"\nhugepages = false\nidle = \"rest\"\n[lan]\n{lan}\n[wan]\n\
          port = \"net_memif0,role={role},id=0,socket={},socket-abstract=no\"\nmtu = 1500\n{wan}\n\
          [code]\nlayers = \"8:21,23,25+g1\"\n[[worker]]\nrooms = [\"protect\", \"recover\"]\n",
         socket.display()

@@ -12,7 +12,7 @@ const ROOM: &str = "blocksz=36864,framesz=9216,framecnt=128";
 
 fn configuration(side: &str) -> String {
     format!(
-        "[gateway]\nside = \"{side}\"\nhugepages = false\nidle = \"rest\"\n\
+        "[gateway]\nside = \"{side}\"\nkeys = \"none\"\nhugepages = false\nidle = \"rest\"\n\
          [lan]\nport = \"net_af_packet0,iface=lan0,{ROOM}\"\nmtu = 9000\n\
          [wan]\nport = \"net_af_packet1,iface=wan0,{ROOM}\"\nmtu = 9600\n\
          [code]\nlayers = \"8:21,23,25+g1\"\n[[worker]]\nrooms = [\"protect\", \"recover\"]\n",

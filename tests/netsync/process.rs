@@ -38,7 +38,7 @@ fn configuration(side: &str, socket: Option<&Path>, wan: &str) -> String {
         )
     });
     format!(
-        "[gateway]\nside = \"{side}\"\nhugepages = false\nidle = \"rest\"\n[lan]\n\
+        "[gateway]\nside = \"{side}\"\nkeys = \"none\"\nhugepages = false\nidle = \"rest\"\n[lan]\n\
          port = \"net_tap0,iface=lan\"\n[wan]\nport = \"{wan}\"\nmtu = 1900\n[code]\n\
          layers = \"8:21,23,25+g1\"\n[link]\nhello = \"1s\"\n{netsync}[[worker]]\nrooms = [\"protect\", \"recover\"]\n"
     )

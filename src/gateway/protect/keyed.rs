@@ -4,6 +4,7 @@ use super::{Protect, ProtectConfig, Stamped};
 use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
 use crate::fec::{Repair, SHORT, copy_short, seq};
 use crate::gateway::io::{Receive, Transmit};
+use crate::gateway::post;
 use crate::wire::encap::{MAX_OUTER, dscp_of};
 use crate::wire::repair;
 use crate::wire::seal::{KEYED_SHIM_LEN, Sealing, source_shim};
@@ -15,10 +16,31 @@ const HEADERS: usize = MAX_OUTER + KEYED_SHIM_LEN;
 
 impl<L: Receive, W: Transmit> Protect<L, W> {
     /// Seals with these from the next packet on; they are of this room's channel and epoch, and of
-    /// the configured mode. Until the first ones come, a room with keys sends nothing.
-    pub fn set_keys(&mut self, sealing: Sealing) {
+    /// the configured mode. Until the first ones come, a room with keys sends nothing. Returns those
+    /// before.
+    pub fn set_keys(&mut self, sealing: Sealing) -> Option<Sealing> {
         debug_assert!(self.config.keys.is_some());
-        self.sealing = Some(sealing);
+        self.sealing.replace(sealing)
+    }
+
+    /// Gives keys back through this when others have come: they hold memory, which no room frees.
+    pub fn give_back_keys(&mut self, spent: post::Sender<Sealing>) {
+        self.spent = Some(spent);
+    }
+
+    /// Control has agreed upon these.
+    #[cold]
+    pub(super) fn change_keys(&mut self, sealing: Sealing) {
+        let old = self.set_keys(sealing);
+        if let Some((spent, old)) = self.spent.as_ref().zip(old) {
+            // There is room: control lends no more than that.
+            spent.send(old);
+        }
+    }
+
+    /// The channel that it sends on.
+    pub fn channel(&self) -> u8 {
+        self.config.channel
     }
 
     /// As `stamp`, with a tag. Encryption goes from the frame's buffer into another one, as the

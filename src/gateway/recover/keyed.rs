@@ -5,7 +5,9 @@ use crate::dpdk::mbuf::Mbuf;
 use crate::fec::CheckKey;
 use crate::fec::decoder::Confirm;
 use crate::gateway::io::{Receive, Transmit};
+use crate::gateway::post::{self, Heard, Parcel};
 use crate::link::What;
+use crate::link::replay::Replay;
 use crate::wire::outer::MIN_FRAME;
 use crate::wire::repair::RepairHeader;
 use crate::wire::seal::{KEYED_SHIM_LEN, Opener, Opening, Resealer};
@@ -33,6 +35,10 @@ impl Confirm for Confirmation {
 /// The keys of one epoch of the peer.
 struct Keys {
     epoch: u32,
+    /// What control calls them.
+    number: u32,
+    /// Which control packets have been here: a flood of those must not fill control's mailbox.
+    heard: Replay,
     source: Opener,
     repair: Opener,
     control: Opener,
@@ -43,13 +49,24 @@ struct Keys {
 pub(super) struct Keyring {
     present: Option<Keys>,
     next: Option<(Keys, Resealer)>,
+    /// Where old ones go, for control to drop.
+    spent: Option<post::Sender<Opening>>,
 }
 
 impl Keyring {
     #[inline]
-    fn of(&self, epoch: u32) -> Option<&Keys> {
-        let next = self.next.as_ref().map(|(keys, _)| keys);
-        [self.present.as_ref(), next].into_iter().flatten().find(|keys| keys.epoch == epoch)
+    fn of(&mut self, epoch: u32) -> Option<&mut Keys> {
+        let next = self.next.as_mut().map(|(keys, _)| keys);
+        [self.present.as_mut(), next].into_iter().flatten().find(|keys| keys.epoch == epoch)
+    }
+
+    /// Gives keys back: they hold memory, which no room frees.
+    fn give_back(&self, keys: Keys, again: Resealer) {
+        let Keys { source, repair, control, .. } = keys;
+        if let Some(spent) = &self.spent {
+            // There is room: control lends no more than that.
+            spent.send(Opening { source, repair, control, again });
+        }
     }
 }
 
@@ -58,18 +75,68 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     /// packet of the new one has opened. Keys for the present epoch begin it anew at once, with an empty
     /// window: nothing under its old keys opens or is rebuilt any more, so nothing can come twice.
     pub fn set_keys(&mut self, peer_epoch: u32, opening: Opening) {
+        self.add_keys(peer_epoch, 0, opening);
+    }
+
+    /// Gives keys back through this when nothing can open with them any more.
+    pub fn give_back_keys(&mut self, spent: post::Sender<Opening>) {
+        self.keyring.spent = Some(spent);
+    }
+
+    /// The channel of the peer, and the longest frame that comes through it.
+    pub fn keyed_channel(&self) -> (u8, usize) {
+        (self.config.channel, self.config.decoder.max_frame)
+    }
+
+    /// Control has agreed upon these, or is about to.
+    #[cold]
+    pub(super) fn change_keys(&mut self, now: u64, epoch: u32, number: u32, opening: Opening) {
+        // What was opened with the old ones belongs to the old window.
+        self.settle(now);
+        self.add_keys(epoch, number, opening);
+    }
+
+    fn add_keys(&mut self, epoch: u32, number: u32, opening: Opening) {
         debug_assert!(self.config.keys.is_some());
         let Opening { source, repair, control, again } = opening;
-        let keys = Keys { epoch: peer_epoch, source, repair, control };
-        match &mut self.keyring.present {
-            Some(present) if present.epoch == peer_epoch => {
-                *present = keys;
+        let keys = Keys { epoch, number, heard: Replay::default(), source, repair, control };
+        match self.keyring.present.take_if(|present| present.epoch == epoch) {
+            Some(old) => {
                 self.repairs.clear();
-                self.decoder.restart(Confirmation::Tag(again));
-                self.out.measure.restart(self.config.channel, peer_epoch);
+                self.begin(old, keys, again);
             }
-            _ => self.keyring.next = Some((keys, again)),
+            None => {
+                if let Some((old, old_again)) = self.keyring.next.replace((keys, again)) {
+                    self.keyring.give_back(old, old_again);
+                }
+            }
         }
+    }
+
+    /// The window begins anew, under these keys.
+    fn begin(&mut self, old: impl Into<Option<Keys>>, keys: Keys, again: Resealer) {
+        let epoch = keys.epoch;
+        self.keyring.present = Some(keys);
+        let confirmation = self.decoder.restart(Confirmation::Tag(again));
+        if let (Some(old), Confirmation::Tag(again)) = (old.into(), confirmation) {
+            self.keyring.give_back(old, again);
+        }
+        self.out.measure.restart(self.config.channel, epoch);
+    }
+
+    /// Hands up what nobody has opened. Anybody can send that, so half the mailbox is kept for what the
+    /// peer says.
+    pub(super) fn hand_up_strange(&self, at: u64, what: What, parts: &[&[u8]], len: usize) {
+        let counters = &self.out.counters;
+        let heard = self.desk.as_ref().filter(|desk| !desk.heard.is_half_full());
+        let heard = heard.zip(Parcel::of(parts)).is_some_and(|(desk, bytes)| {
+            desk.heard.send(Heard { at, room: desk.number, len: len as u16, what, bytes })
+        });
+        let [taken, dropped] = match what {
+            What::Frame => [&counters.control_heard, &counters.control_unheard],
+            _ => [&counters.handshakes_heard, &counters.handshakes_unheard],
+        };
+        if heard { taken.add(1) } else { dropped.add(1) }
     }
 
     /// Opens a packet and takes what is in it.
@@ -110,10 +177,13 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             },
             Kind::Control => match control::open(shim, packet, &keys.control) {
                 Err(bad) => self.reason(bad).add(1),
+                Ok(_) if !keys.heard.admit(shim.seq) => self.out.counters.control_replayed.add(1),
                 Ok(_) => {
+                    let number = keys.number;
                     let body = mbuf.data().get(outer_len + KEYED_SHIM_LEN..).unwrap_or_default();
                     let body = &body[..usize::from(shim.length).min(body.len())];
-                    self.hand_up(now, What::Control(*shim), &[body], mbuf.len());
+                    let what = What::Opened { shim: *shim, keys: number };
+                    self.hand_up(now, what, &[body], mbuf.len());
                 }
             },
         }
@@ -127,10 +197,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             && let Some((keys, again)) = self.keyring.next.take()
         {
             self.settle(now);
-            self.keyring.present = Some(keys);
             self.inbound.begin(now, shim.epoch);
-            self.decoder.restart(Confirmation::Tag(again));
-            self.out.measure.restart(shim.channel, shim.epoch);
+            let old = self.keyring.present.take();
+            self.begin(old, keys, again);
         }
         true
     }

@@ -19,6 +19,8 @@ pub(super) struct Initiator {
     chance: Chance,
     attempts: u32,
     attempt: Option<Attempt>,
+    /// An attempt that had its answer made way for a knock: the peer may have changed over.
+    unsure: bool,
     /// Whom the session is with.
     peer: Option<(u32, Life)>,
 }
@@ -26,6 +28,8 @@ pub(super) struct Initiator {
 /// A handshake that has begun.
 struct Attempt {
     since: u64,
+    /// After which it is begun anew, or given up.
+    patience: u64,
     timer: Timer,
     proposal: Proposal,
     wanted: Option<(u32, Life)>,
@@ -42,7 +46,7 @@ enum Phase {
 
 impl Initiator {
     pub(super) fn new(epoch: u32, chance: Chance) -> Initiator {
-        Initiator { epoch, chance, attempts: 0, attempt: None, peer: None }
+        Initiator { epoch, chance, attempts: 0, attempt: None, unsure: false, peer: None }
     }
 
     /// Begins a handshake, with this life of the peer if one is known.
@@ -53,7 +57,17 @@ impl Initiator {
         let begun = common.propose(proposal, self.chance.draw());
         self.attempt = begun.map(|(state, first)| {
             let phase = Phase::Asked(Box::new(state));
-            Attempt { since: now, timer: Timer::default(), proposal, wanted, first, phase }
+            // The knock that one was begun for may have been of long ago.
+            let patience = if self.unsure && wanted.is_some() { FIRM } else { PATIENCE };
+            Attempt {
+                since: now,
+                patience,
+                timer: Timer::default(),
+                proposal,
+                wanted,
+                first,
+                phase,
+            }
         });
     }
 
@@ -63,12 +77,12 @@ impl Initiator {
         session: &Option<Session>,
         now: u64,
     ) -> Option<Message> {
-        let late = |attempt: &Attempt| now.saturating_sub(attempt.since) > PATIENCE;
+        let late = |attempt: &Attempt| now.saturating_sub(attempt.since) > attempt.patience;
         // Who has a session goes on with it: the peer knocks if it needs another one. But who has an
         // answer does not know whether the peer has changed over.
         if self.attempt.as_ref().is_none_or(late) {
             let was = self.attempt.take().map(|attempt| attempt.phase);
-            if session.is_none() || matches!(was, Some(Phase::Answered(_))) {
+            if session.is_none() || self.unsure || matches!(was, Some(Phase::Answered(_))) {
                 self.begin(common, now, None);
             }
         }
@@ -145,6 +159,8 @@ impl Initiator {
             }
         };
         if begins {
+            let answered = |attempt: &Attempt| matches!(attempt.phase, Phase::Answered(_));
+            self.unsure |= self.attempt.as_ref().is_some_and(answered);
             self.begin(common, now, Some((epoch, life)));
         }
         Outcome::Taken
@@ -169,6 +185,7 @@ impl Initiator {
         match attempt.map(|attempt| attempt.phase) {
             Some(Phase::Answered(agreed)) => {
                 self.peer = Some((agreed.session.peer_epoch, agreed.life));
+                self.unsure = false;
                 *session = Some(agreed.session);
                 Outcome::Established
             }
