@@ -738,6 +738,22 @@ mod tests {
             ("#hello", "hello = 100", "expected a string"),
             ("#peer_down", "peer_down = \"stop\"", "stop"),
             ("#peer_down", "peer_up = \"drop\"", "unknown field `peer_up`"),
+            ("key_file", "", "gateway.key_file: missing; expected key_file = \"FILE\", a key that"),
+            ("key_file", "key_file = \"k\"\nkeys = \"none\"", "gateway.key_file: got both"),
+            ("key_file", "keys = \"some\"", "unknown variant `some`, expected `none`"),
+            ("key_file", "keys = \"none\"\nkey_mode = \"tag\"", "gateway.key_mode: got a value"),
+            ("#key_mode", "key_mode = \"hide\"", "expected `tag` or `seal`"),
+            ("#oversize", "oversize = \"bypass\"", "wan.oversize: got \"bypass\" with gateway.key"),
+            (
+                "#peer_down",
+                "peer_down = \"bypass\"",
+                "link.peer_down: got \"bypass\" with gateway.",
+            ),
+            (
+                "#integrity",
+                "integrity = \"off\"",
+                "code.integrity: got \"off\" with gateway.key_file",
+            ),
             ("[link]", "[control]\nsocket = \"\"\n[link]", "control.socket: got \"\""),
             ("[link]", "[control]\n[link]", "missing field `socket`"),
             ("[link]", "[control]\nsocket = \"s\"\nmode = \"9\"\n[link]", "octal"),
@@ -747,6 +763,17 @@ mod tests {
             assert!(error.starts_with("gateway.toml:"), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
         }
+    }
+
+    #[test]
+    fn keys_are_asked_for_or_declined() {
+        let keyed = blueprint(&parse(WEST).unwrap());
+        assert_eq!((keyed.keys, keyed.oversize), (Some(Mode::Tag), Oversize::Drop));
+        let sealed = parse(&with(WEST, "#key_mode", "key_mode = \"seal\"")).unwrap();
+        assert_eq!(blueprint(&sealed).keys, Some(Mode::Seal));
+        let none = parse(&with(WEST, "key_file", "keys = \"none\"")).unwrap();
+        assert_eq!((blueprint(&none).keys, blueprint(&none).oversize), (None, Oversize::Bypass));
+        assert!(none.gateway.load_key().unwrap().is_none());
     }
 
     #[test]

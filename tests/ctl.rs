@@ -6,6 +6,8 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "ctl/keyed.rs"]
+mod keyed;
 #[path = "ctl/process.rs"]
 mod process;
 

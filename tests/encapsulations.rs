@@ -40,15 +40,24 @@ struct Case {
     workers: usize,
     /// More lines of `[wan]`.
     more: &'static str,
+    /// What a key does, if they have one.
+    key_mode: Option<&'static str>,
 }
 
-const PLAIN: Case =
-    Case { name: "ether", wan: Wan::Circuit, vlan: None, mtu: [1560, 1500], workers: 1, more: "" };
+const PLAIN: Case = Case {
+    name: "ether",
+    wan: Wan::Circuit,
+    vlan: None,
+    mtu: [1560, 1500],
+    workers: 1,
+    more: "",
+    key_mode: None,
+};
 
 /// Rings of frames that hold these want larger buffers than the LAN's MTU.
 const JUMBO: [u16; 2] = [9600, 9000];
 
-fn configuration(case: &Case, side: &str) -> String {
+fn configuration(case: &Case, side: &str, folder: &Path) -> String {
     let [wan_mtu, lan_mtu] = case.mtu;
     let vlan = case.vlan.map_or(String::new(), |vlan| format!("vlan = {vlan}\n"));
     let link = case.wan.keys(side);
@@ -57,8 +66,15 @@ fn configuration(case: &Case, side: &str) -> String {
     let ring = if lan_mtu > 1500 { ",blocksz=36864,framesz=9216,framecnt=512" } else { "" };
     let port = |n: usize, name: &str| format!("net_af_packet{n},iface={name}{ring}");
     let workers = "[[worker]]\nrooms = [\"protect\", \"recover\"]\n".repeat(case.workers);
+    let keys = match case.key_mode {
+        None => "keys = \"none\"".to_owned(),
+        Some(mode) => {
+            let file = folder.join("key");
+            format!("key_file = \"{}\"\nkey_mode = \"{mode}\"", file.display())
+        }
+    };
     format!(
-        "[gateway]\nside = \"{side}\"\nkeys = \"none\"\nhugepages = false\nidle = \"rest\"\n\
+        "[gateway]\nside = \"{side}\"\n{keys}\nhugepages = false\nidle = \"rest\"\n\
          [lan]\nport = \"{}\"\nmtu = {lan_mtu}\n\
          [wan]\nport = \"{}\"\nmtu = {wan_mtu}\n{vlan}{link}{}\
          [code]\nlayers = \"8:21,23,25+g1\"\n{workers}",
@@ -125,8 +141,11 @@ fn crosses(case: &Case) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let net = Net::new(case.wan, case.mtu);
+    if case.key_mode.is_some() {
+        assert_eq!(common::maelstrom(path, &["key", "key"]).status, Some(0));
+    }
     for side in ["west", "east"] {
-        fs::write(path.join(format!("{side}.toml")), configuration(case, side)).unwrap();
+        fs::write(path.join(format!("{side}.toml")), configuration(case, side, path)).unwrap();
     }
     let mut gateways = ["west", "east"].map(|side| gateway(&net, path, side, 0));
     gateways.iter_mut().for_each(running);
@@ -194,6 +213,12 @@ fn over_ethernet() {
 }
 
 #[test]
+fn over_ethernet_with_keys() {
+    let (mtu, key_mode) = ([1600, 1500], Some("tag"));
+    crosses(&Case { name: "ether, tags", mtu, key_mode, ..PLAIN });
+}
+
+#[test]
 fn over_ethernet_jumbo_and_tagged() {
     crosses(&Case { name: "ether 9000, VLAN", vlan: Some(100), mtu: JUMBO, ..PLAIN });
 }
@@ -206,9 +231,16 @@ fn over_udp_and_ipv4() {
 }
 
 #[test]
-fn over_udp_and_ipv4_jumbo_with_two_channels() {
-    let mtu = JUMBO;
-    crosses(&Case { name: "udp, IPv4, 9000", wan: Wan::V4, mtu, workers: 2, ..PLAIN });
+fn over_udp_and_ipv4_jumbo_sealed_with_two_channels() {
+    let (mtu, key_mode) = (JUMBO, Some("seal"));
+    crosses(&Case {
+        name: "udp, IPv4, 9000, sealed",
+        wan: Wan::V4,
+        mtu,
+        workers: 2,
+        key_mode,
+        ..PLAIN
+    });
 }
 
 #[test]

@@ -28,3 +28,5 @@ mod protect;
 mod reasons;
 #[path = "hostile_wan/routed.rs"]
 mod routed;
+#[path = "hostile_wan/session.rs"]
+mod session;

@@ -37,12 +37,6 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let key = config.gateway.load_key()?;
     let service = Service::prepare()?;
     blueprint.warnings().iter().for_each(|warning| log::warn!("{warning}"));
-    if key.is_none() {
-        log::warn!(
-            "gateway.keys = \"none\": whoever can send on the WAN can send into the LAN; `maelstrom key` \
-             makes a key"
-        );
-    }
     if config.code.auto.is_some() {
         log::warn!("code.auto: no reports of the peer come in yet: the code stays as it is");
     }
@@ -58,6 +52,12 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let mut crew = Crew::new(&eal, &config, &split, &blueprint, epoch)?;
     let mut steward =
         blueprint.steward(&config.link.settings(), epoch, crew.wan_mac(), config.wan.peer_mac());
+    if key.is_none() {
+        log::warn!(
+            "gateway.keys = \"none\": whoever can send on the WAN can send into the LAN; `maelstrom key` \
+             makes a key"
+        );
+    }
     if let Some(key) = key
         && let Some(handshake) = blueprint.handshake(&key, epoch, entropy()?)
     {

@@ -195,8 +195,8 @@ counters! {
         bad_tag,
         /// Rejected: of an epoch that there are no keys for.
         no_keys,
-        /// Rejected: a sealed control packet that had come before.
-        control_replayed,
+        /// Rejected: a keyed repair or control packet that had come before.
+        replayed,
         /// Rejected: a rebuilt frame of an impossible length, or that its check does not confirm.
         bad_rebuilt,
         /// Rejected: of another channel, or our own come back.
@@ -313,7 +313,7 @@ impl RecoverCounters {
             "bad_check",
             "bad_tag",
             "no_keys",
-            "control_replayed",
+            "replayed",
             "bad_rebuilt",
             "unknown_channel",
             "stale_epoch",

@@ -1,4 +1,4 @@
-//! Which control packets of an epoch have been here.
+//! Which control packets of an epoch, and which keyed repairs, have been here.
 
 /// How far behind the newest a packet may come.
 const WIDTH: u64 = 64;
@@ -28,6 +28,45 @@ impl Replay {
     }
 }
 
+/// Words of a [`WideReplay`].
+const WORDS: usize = 64;
+
+/// As [`Replay`], for repairs, which a WAN may reorder as it does sources: of some 4,000 up to the newest.
+#[derive(Clone, Copy, Debug)]
+pub struct WideReplay {
+    /// The word of the newest number. Each word has the bits of 64 numbers; of a number's word, the
+    /// remainder is its place.
+    newest: u64,
+    seen: [u64; WORDS],
+}
+
+impl Default for WideReplay {
+    fn default() -> WideReplay {
+        WideReplay { newest: 0, seen: [0; WORDS] }
+    }
+}
+
+impl WideReplay {
+    /// Takes in number `seq`. False if it was here before, or is too old to tell.
+    #[inline]
+    pub fn admit(&mut self, seq: u64) -> bool {
+        let word = seq / 64;
+        if word > self.newest {
+            let ahead = (word - self.newest).min(WORDS as u64);
+            for passed in word + 1 - ahead..=word {
+                self.seen[passed as usize % WORDS] = 0;
+            }
+            self.newest = word;
+        } else if self.newest - word >= WORDS as u64 {
+            return false;
+        }
+        let (bits, bit) = (&mut self.seen[word as usize % WORDS], 1 << (seq % 64));
+        let fresh = *bits & bit == 0;
+        *bits |= bit;
+        fresh
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +83,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_wide_one_does_too(
+            steps in prop::collection::vec((0u64..6000, prop::bool::weighted(0.02)), 0..600),
+            start in 0u64..1 << 62,
+        ) {
+            let (mut replay, mut seen) = (WideReplay::default(), HashSet::new());
+            let (mut base, mut newest) = (start, 0);
+            for (step, jump) in steps {
+                base += if jump { 9000 } else { 3 };
+                let seq = base + step;
+                newest = newest.max(seq / 64);
+                let fresh = !seen.contains(&seq) && newest - seq / 64 < WORDS as u64;
+                prop_assert_eq!(replay.admit(seq), fresh, "{}", seq);
+                if fresh {
+                    seen.insert(seq);
+                }
+            }
+        }
+
         /// The oracle is a set of all that came.
         #[test]
         fn agrees_with_a_set(numbers in prop::collection::vec(0u64..300, 0..300)) {

@@ -114,6 +114,12 @@ impl RepairHeader {
         Ok((RepairHeader::read(shim, raw, more)?, clear))
     }
 
+    /// The number that a keyed repair packet was sealed under, as it says itself.
+    #[inline]
+    pub fn claimed_number(packet: &[u8]) -> Option<u64> {
+        packet.get(KEYED_SHIM_LEN..)?.first_chunk().map(|number| u64::from_be_bytes(*number))
+    }
+
     /// What a verified packet says.
     fn read(shim: &Shim, raw: &Raw, more: &[RawRun]) -> Result<RepairHeader, Bad> {
         if raw.reserved != 0 {

@@ -1,6 +1,7 @@
 //! Configuration files of `run`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::{folder, refused};
 
@@ -167,6 +168,54 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         fs::write(path.join("gateway.toml"), GOOD.replacen(from, to, 1)).unwrap();
         refused(path, &["run", "--config", "gateway.toml"], expected);
     }
+}
+
+#[test]
+fn a_key_that_is_none_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for (to, expected) in [
+        ("", &["gateway.key_file: missing", "`maelstrom key FILE`", "keys = \"none\""][..]),
+        ("key_file = \"key\"\nkeys = \"none\"", &["gateway.key_file: got both"]),
+        ("keys = \"some\"", &["gateway.toml:5", "expected `none`"]),
+        ("key_file = \"key\"\nkey_mode = \"both\"", &["gateway.toml:6", "`tag` or `seal`"]),
+        ("key_file = \"nosuch\"", &["nosuch: ", "as `maelstrom key` writes it"]),
+        ("key_file = \"key\"", &["key: got mode 0644", "`chmod 600 key`"]),
+        ("key_file = \"short\"", &["short: got no key, expected 64 hexadecimal digits"]),
+    ] {
+        for (name, text, mode) in
+            [("key", "0f".repeat(32), 0o644), ("short", "0f".repeat(31), 0o600)]
+        {
+            fs::write(path.join(name), text).unwrap();
+            fs::set_permissions(path.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let text = GOOD.replacen("keys = \"none\"", to, 1);
+        fs::write(path.join("gateway.toml"), text).unwrap();
+        refused(path, &["run", "--config", "gateway.toml"], expected);
+    }
+    for (from, to, expected) in [
+        ("mtu = 1900", "mtu = 1900\noversize = \"bypass\"", "wan.oversize: got \"bypass\" with"),
+        ("[code]", "[link]\npeer_down = \"bypass\"\n[code]", "link.peer_down: got \"bypass\" with"),
+        ("[code]", "[code]\nintegrity = \"off\"", "code.integrity: got \"off\" with"),
+    ] {
+        let text = GOOD.replacen("keys = \"none\"", "key_file = \"key\"", 1).replacen(from, to, 1);
+        fs::write(path.join("gateway.toml"), text).unwrap();
+        refused(path, &["run", "--config", "gateway.toml"], &[expected]);
+    }
+}
+
+#[test]
+fn a_key_is_made_once_and_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let made = maelstrom(path, &["key", "new"]);
+    assert_eq!((made.status, &made.stdout[..], &made.stderr[..]), (Some(0), "", ""), "{made:?}");
+    let mode = path.join("new").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let key = fs::read_to_string(path.join("new")).unwrap();
+    assert!(key.len() == 65 && key.trim_end().chars().all(|c| c.is_ascii_hexdigit()));
+    refused(path, &["key", "new"], &["new: exists; expected a new file"]);
+    refused(path, &["key", "nosuch/new"], &["nosuch/new: ", "expected a key file"]);
 }
 
 #[test]

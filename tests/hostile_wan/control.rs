@@ -10,16 +10,20 @@ use crate::harness::{EAST, EPOCH, Far, Near, SHIM, WEST, blueprint, frames};
 const MS: u64 = 1_000_000;
 
 /// A whole gateway.
-struct Gateway {
-    near: Near,
-    far: Far,
-    steward: Steward,
+pub struct Gateway {
+    pub near: Near,
+    pub far: Far,
+    pub steward: Steward,
 }
 
 impl Gateway {
     fn new(side: Side, epoch: u32, peer_down: PeerDown) -> Gateway {
         let blueprint = Blueprint { oversize: Oversize::Bypass, ..blueprint(side) };
-        let (mut near, mut far) = (Near::of(&blueprint, epoch), Far::of(&blueprint));
+        Gateway::of(&blueprint, epoch, peer_down)
+    }
+
+    pub fn of(blueprint: &Blueprint, epoch: u32, peer_down: PeerDown) -> Gateway {
+        let (mut near, mut far) = (Near::of(blueprint, epoch), Far::of(blueprint));
         let settings = LinkSettings { hello: 100 * MS, peer_down };
         let mut steward = blueprint.steward(&settings, epoch, [2; 6], [0xFF; 6]);
         steward.take_on_protect(&mut near.room);
@@ -27,7 +31,7 @@ impl Gateway {
         Gateway { near, far, steward }
     }
 
-    fn is_up(&self) -> bool {
+    pub fn is_up(&self) -> bool {
         self.steward.supervisor().peer().is_up()
     }
 }

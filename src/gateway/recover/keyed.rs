@@ -7,7 +7,7 @@ use crate::fec::decoder::Confirm;
 use crate::gateway::io::{Receive, Transmit};
 use crate::gateway::post::{self, Heard, Parcel};
 use crate::link::What;
-use crate::link::replay::Replay;
+use crate::link::replay::{Replay, WideReplay};
 use crate::wire::outer::MIN_FRAME;
 use crate::wire::repair::RepairHeader;
 use crate::wire::seal::{KEYED_SHIM_LEN, Opener, Opening, Resealer};
@@ -39,6 +39,8 @@ struct Keys {
     number: u32,
     /// Which control packets have been here: a flood of those must not fill control's mailbox.
     heard: Replay,
+    /// Which repairs have been here: while they wait, copies must not take the places of others.
+    repaired: WideReplay,
     source: Opener,
     repair: Opener,
     control: Opener,
@@ -99,7 +101,15 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     fn add_keys(&mut self, epoch: u32, number: u32, opening: Opening) {
         debug_assert!(self.config.keys.is_some());
         let Opening { source, repair, control, again } = opening;
-        let keys = Keys { epoch, number, heard: Replay::default(), source, repair, control };
+        let keys = Keys {
+            epoch,
+            number,
+            heard: Replay::default(),
+            repaired: WideReplay::default(),
+            source,
+            repair,
+            control,
+        };
         match self.keyring.present.take_if(|present| present.epoch == epoch) {
             Some(old) => {
                 self.repairs.clear();
@@ -171,13 +181,19 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 Err(bad) => self.reason(bad).add(1),
                 Ok(()) => self.take_source(now, shim, mbuf),
             },
-            Kind::Repair => match RepairHeader::open(shim, packet, &keys.repair) {
-                Err(bad) => self.reason(bad).add(1),
-                Ok((header, before)) => self.take_repair(now, shim, header, before, mbuf),
-            },
+            Kind::Repair => {
+                let number = RepairHeader::claimed_number(packet);
+                match RepairHeader::open(shim, packet, &keys.repair) {
+                    Err(bad) => self.reason(bad).add(1),
+                    Ok(_) if !number.is_some_and(|number| keys.repaired.admit(number)) => {
+                        self.out.counters.replayed.add(1);
+                    }
+                    Ok((header, before)) => self.take_repair(now, shim, header, before, mbuf),
+                }
+            }
             Kind::Control => match control::open(shim, packet, &keys.control) {
                 Err(bad) => self.reason(bad).add(1),
-                Ok(_) if !keys.heard.admit(shim.seq) => self.out.counters.control_replayed.add(1),
+                Ok(_) if !keys.heard.admit(shim.seq) => self.out.counters.replayed.add(1),
                 Ok(_) => {
                     let number = keys.number;
                     let body = mbuf.data().get(outer_len + KEYED_SHIM_LEN..).unwrap_or_default();
