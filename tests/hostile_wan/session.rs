@@ -10,7 +10,9 @@ use maelstrom::link::PeerDown;
 use maelstrom::wire::control::{self, Type};
 use maelstrom::wire::seal::Mode;
 use maelstrom::wire::shim::{Integrity, Kind, Shim};
-use netsync::{Flow, FlowKey, Segment, SegmentConfig, Server, ServerConfig, Subscriber, now_ns};
+use netsync::{
+    Control, Flow, FlowKey, Segment, SegmentConfig, Server, ServerConfig, Subscriber, now_ns,
+};
 use tempfile::TempDir;
 
 use crate::common::Random;
@@ -137,7 +139,7 @@ fn another_key_lets_nothing_through() {
 struct Storage {
     subscriber: Subscriber,
     flow: Option<Flow>,
-    _served: (Server, TempDir),
+    _served: (Server, TempDir, Control),
 }
 
 impl Storage {
@@ -160,12 +162,13 @@ impl Storage {
         };
         west.near.room.tell(Publisher::new(publisher, segment.workers.pop().unwrap()));
         west.far.room.read_acks(Acks::new(filter, segment.acks.pop().unwrap()));
+        segment.control.publish_code("4:5,7+g1", 2, &[[1.0; 8]; 4]);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let server = ServerConfig { path: path.clone(), mode: 0o600, group: None };
         let server = Server::start(&server, segment.file).unwrap();
         let subscriber = Subscriber::connect(path).unwrap();
-        Storage { subscriber, flow: None, _served: (server, folder) }
+        Storage { subscriber, flow: None, _served: (server, folder, segment.control) }
     }
 
     /// Sent, levels 1 and 2, acknowledged.
