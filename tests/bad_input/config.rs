@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use crate::common::maelstrom;
 use crate::{folder, refused};
 
 const GOOD: &str = r#"[gateway]
