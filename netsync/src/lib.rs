@@ -53,7 +53,9 @@ mod models;
 pub use code::{Class, Code};
 pub use key::FlowKey;
 pub use notice::{FlowEvent, Notice};
-pub use publish::{AckWriter, Acknowledged, Closed, Control, Opened, Place, Slot, WorkerWriter};
+pub use publish::{
+    AckWriter, Acknowledged, Closed, Control, InFlight, Opened, Place, Slot, WorkerWriter,
+};
 pub use state::State;
 
 #[cfg(not(feature = "loom"))]

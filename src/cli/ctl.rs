@@ -118,7 +118,7 @@ fn drain(
 }
 
 /// One request, one answer.
-fn ask(socket: &Path, request: &Request) -> Result<Value, Box<dyn Error>> {
+pub(super) fn ask(socket: &Path, request: &Request) -> Result<Value, Box<dyn Error>> {
     let path = socket.display();
     let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied => format!(

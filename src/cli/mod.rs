@@ -8,6 +8,7 @@
 //! * **Runs on:** the main thread.
 //! * **Must not:** hold any logic that a test would want to reach without a process.
 
+mod aside;
 mod bench;
 mod bridged;
 mod compare;
@@ -19,6 +20,7 @@ mod ledger;
 mod link;
 mod netsync;
 mod notices;
+mod measured;
 mod plan;
 mod run;
 mod service;
@@ -48,6 +50,8 @@ enum Command {
     Run(run::RunArguments),
     /// Asks a running gateway, or tells it something
     Ctl(ctl::CtlArguments),
+    /// Shows what a running gateway's link does, and which code would have done
+    Link(measured::LinkArguments),
     /// Emulates a WAN between two ports, in real time, until SIGINT or SIGTERM
     Wan(wan::WanArguments),
     /// Plays a capture through a pair of gateways and an emulated WAN, in virtual time
@@ -83,6 +87,7 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Ctl(arguments) => ctl::run(&arguments),
+        Command::Link(arguments) => measured::run(&arguments),
         Command::Wan(arguments) => wan::run(&arguments),
         Command::Lab(arguments) => lab::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
@@ -121,7 +126,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand
             if std::env::args_os().len() == 1 =>
         {
-            "error: no subcommand; expected run, ctl, wan, lab, bench, plan, compare or notices"
+            "error: no subcommand; expected run, ctl, link, wan, lab, bench, plan, compare or notices"
                 .to_owned()
         }
         _ => error.to_string(),

@@ -5,14 +5,19 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use netsync::{AckWriter, Control, Segment, SegmentConfig, Server, State, WorkerWriter, now_ns};
+use netsync::{
+    AckWriter, Control, InFlight, Segment, SegmentConfig, Server, State, WorkerWriter, now_ns,
+};
 
 use super::service::Watch;
 use crate::config::NetsyncSection;
 use crate::control::counters::{Counter, ProtectCounters};
 use crate::dpdk::Port;
-use crate::gateway::Blueprint;
-use crate::gateway::flows::{Told, bounds};
+use crate::fec::Code;
+use crate::gateway::coding::Promised;
+use crate::gateway::flows::{Told, Worth, bounds};
+use crate::gateway::{Blueprint, Readers};
+use crate::safety::link::Loss;
 
 /// How long the gateway stays degraded after the last repair that was shed.
 const DEGRADED: Duration = Duration::from_secs(1);
@@ -32,6 +37,11 @@ pub(super) struct Netsync {
     link: State,
     shed: u64,
     shed_last: Option<Instant>,
+    /// The operator's floor of the link, and what lies behind the WAN port.
+    floor: Option<Loss>,
+    exit_delay: u64,
+    /// What was in flight when the last change of the code was over.
+    marked: Vec<InFlight>,
 }
 
 /// What the rooms get of it, one each.
@@ -68,7 +78,9 @@ impl Netsync {
             section.flows,
         );
         if section.link.is_none() {
-            log::warn!("netsync promises no probability: there is no netsync.link");
+            log::warn!(
+                "netsync promises no probability before enough was measured: there is no netsync.link"
+            );
         }
         if section.tracks.is_empty() {
             log::warn!("netsync tracks no flow: there is no [[netsync.track]]");
@@ -84,9 +96,22 @@ impl Netsync {
             link: State::PEER_DOWN,
             shed: 0,
             shed_last: None,
+            floor: section.link,
+            exit_delay: section.exit_delay,
+            marked: Vec::new(),
         };
         netsync.measure_drain(wan);
         Ok((netsync, Writers { protect, recover }))
+    }
+
+    /// What readers are promised, as far as it is known beforehand.
+    pub(super) fn promised(&self) -> Promised {
+        Promised { floor: self.floor, exit: self.exit() }
+    }
+
+    /// How long a packet takes to the edge of the site: rings twice, where another worker sends.
+    pub(super) fn exit(&self) -> u64 {
+        2 * self.drain.get() + self.exit_delay
     }
 
     pub(super) fn told(&self) -> &Arc<Told> {
@@ -134,6 +159,24 @@ impl Netsync {
 /// How many levels readers may ask for: one for each layer, as far as there are words for them.
 fn levels(blueprint: &Blueprint) -> usize {
     blueprint.code.layers().len()
+}
+
+impl Readers for Netsync {
+    fn publish(&mut self, code: &Code, worth: &Worth) {
+        let (text, levels) = (code.to_string(), code.layers().len());
+        self.told.code(self.control.publish_code(&text, levels, worth));
+    }
+
+    fn mark(&mut self) {
+        self.marked = self.control.in_flight();
+    }
+
+    fn is_settled(&mut self) -> bool {
+        while self.marked.last().is_some_and(|flow| self.control.is_over(flow)) {
+            self.marked.pop();
+        }
+        self.marked.is_empty()
+    }
 }
 
 impl Watch for Netsync {

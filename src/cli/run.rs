@@ -8,8 +8,10 @@ use ::netsync::now_ns;
 use clap::Args;
 
 use super::Outcome;
+use super::aside::{Aside, free_core};
 use super::crew::Crew;
 use super::ledger::Ledger;
+use super::netsync::Netsync;
 use super::service::{Service, quietly};
 use super::watch::Control;
 use crate::config::Config;
@@ -17,7 +19,7 @@ use crate::config::changes::keys;
 use crate::control::server::Server;
 use crate::dpdk::{Eal, EalConfig};
 use crate::gateway::blueprint::mib;
-use crate::gateway::{Blueprint, Limit};
+use crate::gateway::{Blueprint, Coding, Limit};
 use crate::units::show_rate;
 
 #[derive(Args)]
@@ -36,9 +38,6 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let blueprint = config.blueprint(&split);
     let service = Service::prepare()?;
     blueprint.warnings().iter().for_each(|warning| log::warn!("{warning}"));
-    if config.code.auto.is_some() {
-        log::warn!("code.auto: no reports of the peer come in yet: the code stays as it is");
-    }
     let eal_config = EalConfig {
         hugepages: config.gateway.hugepages,
         memory_mib: (mib(blueprint.memory().mbufs) + EAL_MEMORY) as u32,
@@ -66,8 +65,14 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     };
     let ledger = Ledger::new(crew.counted());
     let (ports, stations) = crew.stations(&config);
+    let promised = netsync.as_ref().map(Netsync::promised);
+    let cores: Vec<Option<usize>> = config.workers.iter().map(|worker| worker.core).collect();
+    let core = free_core(&cores);
     let mut control = Control {
         steward,
+        coding: Coding::new(blueprint.clone(), config.code.policy(), promised),
+        planner: Aside::new("planner", core),
+        builder: Aside::new("builder", core),
         netsync,
         ledger,
         server,

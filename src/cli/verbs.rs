@@ -4,16 +4,25 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::measured::{Answer, Wanted};
 use super::watch::Control;
 use crate::config::changes::{changed, keys};
 use crate::config::{Config, ConfigError};
 use crate::control::request::{Request, done, refusal};
 use crate::fec::Code;
+use crate::gateway::blueprint::Blueprint;
 use crate::gateway::Oversize;
+use crate::link::adapt::Policy;
 use crate::link::{Mode, Path, Wishes};
 
 /// The keys that a reload puts in force without a restart.
 const LIVE: [&str; 2] = ["link.hello", "link.peer_down"];
+/// Those of the code that are put in force by a change of it; those of code.auto too, if it was there at
+/// the start.
+const CODE: [&str; 6] =
+    ["code.layers", "code.sparse", "code.latency", "code.idle", "code.max_age", "code.flush_cap"];
+const AUTO: [&str; 4] =
+    ["code.auto.residual", "code.auto.overhead_limit", "code.auto.quiet", "code.auto.gain"];
 
 impl Control {
     /// Does what is asked, at any time.
@@ -23,7 +32,8 @@ impl Control {
             Request::Drain { on } => return self.drain(on),
             Request::Code { code } => self.code(&code),
             Request::Bypass { on } => self.bypass(on),
-            Request::Reload {} => self.reload().map_err(|error| error.to_string()),
+            Request::Link {} => return self.link(),
+            Request::Reload {} => self.reload(),
             Request::ResetCounters {} => {
                 self.ledger.reset();
                 Ok("counters begin at 0 again".to_owned())
@@ -34,12 +44,37 @@ impl Control {
 
     fn code(&mut self, text: &str) -> Result<String, String> {
         let code: Code = text.parse().map_err(|error| format!("code {text}: {error}"))?;
-        match code == self.blueprint.code {
-            true => Ok(format!("code {code} is in force already")),
-            false => Err(format!(
-                "code {code}: needs a restart; set code.layers = \"{code}\" and restart the gateway"
-            )),
+        let now = self.now();
+        self.coding.order(now, &code, &self.steward)
+    }
+
+    /// Puts in force what a file that was read again says of the code, as far as that needs no restart.
+    /// Names the keys that it has applied.
+    fn recode(&mut self, config: &Config, keys: &[String]) -> Result<Vec<String>, String> {
+        let adaptive = self.blueprint.largest.is_some();
+        // Whether the code follows the link at all: without a largest code there is no room for others.
+        let gone = adaptive && config.code.auto.is_none();
+        let is_live = |key: &&String| {
+            CODE.contains(&key.as_str())
+                || adaptive && AUTO.contains(&key.as_str())
+                || gone && *key == "code.auto.largest"
+        };
+        let live: Vec<String> = keys.iter().filter(is_live).cloned().collect();
+        let back = adaptive && config.code.auto.is_some() && !self.coding.is_auto();
+        if live.is_empty() && !gone && !back {
+            return Ok(live);
         }
+        let split = config.split()?;
+        let Blueprint { code, sparse, timing, .. } = config.blueprint(&split);
+        let blueprint = Blueprint { code, sparse, timing, ..self.blueprint.clone() };
+        let policy = config.code.policy().filter(|_| adaptive).map(|policy| Policy {
+            // What there is room for was decided at the start.
+            largest: self.blueprint.largest.clone().unwrap_or(policy.largest),
+            ..policy
+        });
+        let now = self.now();
+        self.coding.configure(now, &blueprint, policy, &self.steward)?;
+        Ok(live)
     }
 
     fn bypass(&mut self, on: bool) -> Result<String, String> {
@@ -91,11 +126,14 @@ impl Control {
         json!({"ok": true, "said": said, "drained": drained})
     }
 
-    fn reload(&mut self) -> Result<String, ConfigError> {
-        let config = Config::load(&self.file)?;
+    fn reload(&mut self) -> Result<String, String> {
+        let config = Config::load(&self.file).map_err(|error: ConfigError| error.to_string())?;
         let wanted = keys(&config.text);
-        let (live, others): (Vec<String>, Vec<String>) =
-            changed(&self.keys, &wanted).into_iter().partition(|key| LIVE.contains(&key.as_str()));
+        let changed = changed(&self.keys, &wanted);
+        let recoded = self.recode(&config, &changed)?;
+        let (live, others): (Vec<String>, Vec<String>) = changed
+            .into_iter()
+            .partition(|key| LIVE.contains(&key.as_str()) || recoded.contains(key));
         let now = self.now();
         self.steward.set_policy(config.link.peer_down);
         if self.steward.supervisor().hello().interval != config.link.hello {
@@ -117,6 +155,36 @@ impl Control {
         }
         log::info!("{} read again: {said}", self.file.display());
         Ok(said)
+    }
+
+    /// What both ends have counted, of both directions; who asks reckons with it.
+    fn link(&self) -> Value {
+        let link = self.steward.supervisor();
+        let trip = link.peer().round_trip();
+        let policy = self.coding.adapter().policy();
+        let accounts = link.accounts();
+        let wanted = Wanted {
+            residual: policy.residual,
+            latency_ns: policy.latency_ns,
+            overhead_limit: if self.coding.is_auto() { policy.overhead_limit } else { 2.0 },
+            largest: self.blueprint.room().code.to_string(),
+        };
+        let answer = Answer {
+            code: self.coding.code().to_string(),
+            standing: link.peer().standing().name().to_owned(),
+            round_trip_ns: trip.map(|trip| trip.mean),
+            variation_ns: trip.map(|trip| trip.variation),
+            wanted,
+            sent: accounts.ours().collect(),
+            heard: accounts.theirs().collect(),
+        };
+        match serde_json::to_value(answer) {
+            Ok(Value::Object(mut answer)) => {
+                answer.insert("ok".to_owned(), true.into());
+                Value::Object(answer)
+            }
+            _ => refusal("link: no answer"),
+        }
     }
 
     fn status(&self) -> Value {
@@ -156,9 +224,13 @@ impl Control {
                 "largest_heard": path,
             },
             "code": {
-                "layers": blueprint.code.to_string(),
-                "sparse": blueprint.sparse.as_ref().map(ToString::to_string),
-                "overhead": blueprint.code.overhead(),
+                "layers": self.coding.code().to_string(),
+                "sparse": self.coding.sparse().map(ToString::to_string),
+                "overhead": self.coding.code().overhead(),
+                "auto": self.coding.is_auto(),
+                "changing": self.coding.is_changing(),
+                "changes": self.coding.changes().0,
+                "last_change": self.coding.changes().1,
             },
             "rates": self.ledger.rates(),
             "counters": self.ledger.report(),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use ::netsync::State;
 
+use super::aside::Aside;
 use super::ledger::Ledger;
 use super::netsync::Netsync;
 use super::service::Watch;
@@ -13,7 +14,9 @@ use crate::config::changes::Keys;
 use crate::control::request::{LONGEST, Request, refusal};
 use crate::control::server::Server;
 use crate::dpdk::Port;
-use crate::gateway::{Blueprint, Steward};
+use crate::gateway::coding::{Build, Built};
+use crate::gateway::{Blueprint, Coding, Readers, Steward};
+use crate::link::adapt::Answer;
 
 /// What all has left must be older than, beside the port's own time to drain, in nanoseconds: a worker that
 /// sends for others may rest.
@@ -22,6 +25,9 @@ const LEAVING: u64 = 20_000_000;
 /// Everything that is stepped by the main thread.
 pub(super) struct Control {
     pub(super) steward: Steward,
+    pub(super) coding: Coding,
+    pub(super) planner: Aside<Answer>,
+    pub(super) builder: Aside<Built>,
     pub(super) netsync: Option<Netsync>,
     pub(super) ledger: Ledger,
     pub(super) server: Option<Server>,
@@ -71,6 +77,38 @@ impl Control {
         self.drained_since.is_some_and(|since| now >= since + 2 * self.drain_ns + LEAVING)
     }
 
+    /// Steps the code and what readers are promised, and what is done aside for them.
+    fn follow(&mut self, now: u64) {
+        let Control { steward, coding, planner, builder, netsync, .. } = self;
+        let mut nobody = ();
+        let readers: &mut dyn Readers = match netsync {
+            Some(netsync) => {
+                coding.set_exit(netsync.exit());
+                netsync
+            }
+            None => &mut nobody,
+        };
+        coding.step(now, steward, readers);
+        if let Some(answer) = planner.take() {
+            coding.answered(now, answer);
+        }
+        if let Some(question) = coding.take_question(now)
+            && !planner.begin(|| question.answer())
+        {
+            coding.answered(now, None);
+        }
+        match builder.take() {
+            Some(Some(built)) => coding.built(built, readers),
+            Some(None) => coding.failed(),
+            None => {}
+        }
+        if let Some(build) = coding.take_build(steward)
+            && !builder.begin(|| Build::run(build))
+        {
+            coding.failed();
+        }
+    }
+
     fn serve(&mut self) {
         let Some(mut server) = self.server.take() else { return };
         server.poll(|line| {
@@ -99,6 +137,7 @@ impl Watch for Control {
             log::log!(level, "{event}");
         }
         self.apply();
+        self.follow(now);
         self.drained_since = match self.steward.is_drained() {
             true => self.drained_since.or(Some(now)),
             false => None,

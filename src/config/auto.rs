@@ -93,7 +93,7 @@ impl AutoSection {
     }
 
     /// What adaptation is to do, in a gateway with this `[code]`.
-    pub fn policy(&self, code: &CodeSection) -> Policy {
+    fn policy(&self, code: &CodeSection) -> Policy {
         Policy {
             residual: self.residual,
             latency_ns: code.latency,
@@ -103,5 +103,12 @@ impl AutoSection {
             quiet_ns: self.quiet,
             gain: self.gain,
         }
+    }
+}
+
+impl CodeSection {
+    /// What adaptation is to do, if the code follows the link.
+    pub fn policy(&self) -> Option<Policy> {
+        self.auto.as_ref().map(|auto| auto.policy(self))
     }
 }

@@ -18,6 +18,8 @@ pub const LONGEST: usize = 4096;
 pub enum Request {
     /// How is everything?
     Status {},
+    /// What does the link do?
+    Link {},
     /// Use this code from now on.
     Code {
         /// As `code.layers` has it.
@@ -48,8 +50,8 @@ impl Request {
         serde_json::from_str(line).map_err(|error| {
             let error = error.to_string().replace('\n', " ");
             format!(
-                "request: {error}; expected {{\"verb\":\"status\"}}, or another of code, bypass, drain, \
-                 reload, reset-counters"
+                "request: {error}; expected {{\"verb\":\"status\"}}, or another of link, code, bypass, \
+                 drain, reload, reset-counters"
             )
         })
     }
@@ -73,6 +75,7 @@ mod tests {
     fn requests_are_what_they_say() {
         for (line, expected) in [
             (r#"{"verb":"status"}"#, Request::Status {}),
+            (r#"{"verb":"link"}"#, Request::Link {}),
             (r#"{"verb":"code","code":"8:1"}"#, Request::Code { code: "8:1".to_owned() }),
             (r#"{"verb":"bypass","on":true}"#, Request::Bypass { on: true }),
             (r#"{"verb":"drain","on":false}"#, Request::Drain { on: false }),

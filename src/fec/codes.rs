@@ -67,3 +67,9 @@ impl Codes {
         self.sets.iter_mut().all(|set| set.is_idle() && !set.is_due())
     }
 }
+
+impl std::fmt::Debug for Codes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Codes of {} sums", self.bins())
+    }
+}

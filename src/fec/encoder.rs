@@ -225,7 +225,7 @@ impl Encoder {
     /// Gives `codes` back, and changes nothing, while repairs of an earlier change are still to come
     /// ([`Encoder::take_retired`]), or if they were made for shorter frames.
     pub fn switch(&mut self, mut codes: Box<Codes>) -> Result<(), Box<Codes>> {
-        if self.retiring.is_some() || codes.max_frame < self.max_frame {
+        if !self.may_switch(&codes) {
             return Err(codes);
         }
         self.generation = (self.generation + 1) % 128;
@@ -246,6 +246,11 @@ impl Encoder {
     pub fn take_retired(&mut self) -> Option<Box<Codes>> {
         let out = self.retiring.as_mut().is_some_and(|codes| codes.is_out());
         self.retiring.take_if(|_| out)
+    }
+
+    /// Whether [`Encoder::switch`] would take these.
+    pub fn may_switch(&self, codes: &Codes) -> bool {
+        self.retiring.is_none() && codes.max_frame >= self.max_frame
     }
 
     /// Whether repairs of the code before the last change are still to come, or

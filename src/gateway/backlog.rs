@@ -50,6 +50,9 @@ pub(super) struct Backlog {
     size: usize,
     /// How many packets after its first member a repair no longer helps.
     age: u64,
+    /// The changes of the code so far, modulo 128, and how many wait that are of an older one.
+    generation: u8,
+    outdated: usize,
     /// How many were shed, by layer.
     shed: [u64; MAX_LAYERS],
 }
@@ -81,6 +84,8 @@ impl Backlog {
             size,
             // Less than the window of a receiver whose code is the same, which is three spans.
             age: 2 * code.span().max(sparse.span()),
+            generation: 0,
+            outdated: 0,
             shed: [0; MAX_LAYERS],
         }
     }
@@ -90,6 +95,27 @@ impl Backlog {
     pub(super) fn change(&mut self, codes: &Codes) {
         self.ranks = [false, true].map(|sparse| in_order(codes.layer_spans(sparse)));
         self.age = self.age.max(2 * codes.span());
+        self.generation = (self.generation + 1) % 128;
+        self.outdated = self.queues.iter().map(VecDeque::len).sum();
+    }
+
+    /// Whether none waits of the code before the last change, when `next` is the number of the next
+    /// source packet. What is too old by then is shed, though no other has asked for its place.
+    pub(super) fn is_up_to_date(&mut self, next: u64) -> bool {
+        for rank in 0..self.queues.len() {
+            while self.outdated > 0
+                && let Some(oldest) = self.queues[rank].front()
+                && oldest.members.first().saturating_add(self.age) < next
+                && let Some(oldest) = self.pop(rank)
+            {
+                self.shed(oldest);
+            }
+        }
+        self.outdated == 0
+    }
+
+    fn is_outdated(&self, waiting: &Waiting) -> bool {
+        waiting.code_id >> 1 != self.generation
     }
 
     /// What one for up to `size` bytes takes, beside the packets.
@@ -119,6 +145,7 @@ impl Backlog {
             }
         }
         self.held += need;
+        self.outdated += usize::from(self.is_outdated(&waiting));
         self.queues[rank].push_back(waiting);
     }
 
@@ -138,6 +165,7 @@ impl Backlog {
     fn pop(&mut self, rank: usize) -> Option<Waiting> {
         let waiting = self.queues[rank].pop_front()?;
         self.held -= footprint(waiting.mbuf.len());
+        self.outdated -= usize::from(self.is_outdated(&waiting));
         Some(waiting)
     }
 

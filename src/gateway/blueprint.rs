@@ -146,6 +146,19 @@ pub struct Memory {
     pub mbufs: u64,
 }
 
+/// What a code may take that takes another's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeRoom {
+    /// The largest code that was reckoned with.
+    pub code: Code,
+    /// In packets.
+    pub span: u64,
+    /// How many layers.
+    pub levels: usize,
+    /// What an encoder takes.
+    pub bytes: usize,
+}
+
 impl Memory {
     /// All of it.
     pub fn total(&self) -> u64 {
@@ -375,7 +388,15 @@ impl Blueprint {
         EncoderConfig { code: code.clone(), ..config }
     }
 
-    fn encoder(&self) -> EncoderConfig {
+    /// What there is room for in an encoder, if its code is ever changed.
+    pub fn room(&self) -> CodeRoom {
+        let code = self.largest.as_ref().unwrap_or(&self.code).clone();
+        let bytes = self.encoder_for(&code).memory_bytes().max(self.encoder().memory_bytes());
+        CodeRoom { code, span: self.span(), levels: self.levels(), bytes }
+    }
+
+    /// An encoder's configuration, with the code that it begins with.
+    pub fn encoder(&self) -> EncoderConfig {
         let max_frame = self.max_protected();
         EncoderConfig {
             code: self.code.clone(),
@@ -475,6 +496,7 @@ impl Blueprint {
             wan_mtu: self.wan_mtu,
             max_frame: self.max_protected() as u16,
             unprotected: self.oversize() == Oversize::Bypass,
+            window: (self.decoder().window.max(1).ilog2()) as u8,
         }
     }
 

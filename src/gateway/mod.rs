@@ -20,6 +20,7 @@ mod backlog;
 pub mod blueprint;
 pub mod bridge;
 pub mod bucket;
+pub mod coding;
 pub mod dispatch;
 pub mod fit;
 pub mod flows;
@@ -36,6 +37,7 @@ pub mod worker;
 
 pub use blueprint::{Blueprint, BlueprintError};
 pub use bridge::Bridge;
+pub use coding::{Coding, Readers};
 pub use dispatch::{Dispatch, Spread};
 pub use gather::Gather;
 pub use io::{Outbox, Queues, Receive, Transmit};

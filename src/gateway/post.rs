@@ -14,6 +14,7 @@ use crossbeam::queue::ArrayQueue;
 use crate::control::counters::Counter;
 use crate::dpdk::{Mbuf, Mempool};
 
+use crate::fec::Codes;
 pub use crate::link::{Heard, Mode, What};
 pub use crate::wire::parcel::Parcel;
 
@@ -23,7 +24,7 @@ pub const DEPTH: usize = 64;
 pub const ORDERS: usize = 4;
 
 /// What control tells a room that protects.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "a box would be freed in a room")]
 pub enum ProtectOrder {
     /// Send this frame through the WAN port. It is whole, outer header included.
@@ -32,6 +33,20 @@ pub enum ProtectOrder {
     Mode(Mode),
     /// Send everything to the station with this Ethernet address.
     NextHop([u8; 6]),
+    /// Protect with this code. Not before the last one's [`CodeNews`] came to its end.
+    Code(Box<Codes>),
+}
+
+/// What a room that protects says of a [`ProtectOrder::Code`]. Memory that was allocated by control comes
+/// back to it.
+#[derive(Debug)]
+pub enum CodeNews {
+    /// Packets from this number on have the new code.
+    From(u64),
+    /// The code can't be taken.
+    Refused(Box<Codes>),
+    /// The old code is out: its last repair was sent, or shed.
+    Retired(Box<Codes>),
 }
 
 /// What control tells a room that recovers.
@@ -42,6 +57,8 @@ pub enum RecoverOrder {
     Send(Parcel),
     /// The peer has said that it is in this epoch.
     Epoch(u32),
+    /// Hand up what was counted of the link.
+    Report,
 }
 
 /// A packet of a parcel's bytes and padding, or `None` when the pool is empty or it does not fit.
@@ -91,6 +108,11 @@ impl<T> Sender<T> {
     /// Hands over a letter. False, and the letter gone, when the mailbox is full.
     pub fn send(&self, letter: T) -> bool {
         self.0.push(letter).is_ok()
+    }
+
+    /// Whether the next letter would be taken: so it stays, with one sender.
+    pub fn has_room(&self) -> bool {
+        !self.0.is_full()
     }
 }
 

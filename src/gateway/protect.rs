@@ -17,7 +17,7 @@ use super::backlog::Waiting;
 use super::fit::{self, Teller};
 use super::flows::Publisher;
 use super::io::{Outbox, Receive, Transmit, fetched};
-use super::post::{self, Mode, Obeyed, Parcel, ProtectOrder};
+use super::post::{self, CodeNews, Mode, Obeyed, Parcel, ProtectOrder};
 use super::settings::{LinkLocal, Oversize};
 use super::shaper::{Limit, Shaper};
 use super::worker::Room;
@@ -102,6 +102,8 @@ pub struct Protect<L, W> {
     mode: Mode,
     /// Tells control so.
     obeyed: Obeyed,
+    /// Tells control of changes of the code.
+    news: Option<post::Sender<CodeNews>>,
 }
 
 /// A frame that has been sent, or soon will be, and is yet to be encoded.
@@ -160,6 +162,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             teller: None,
             mode: Mode::Protect,
             obeyed: Obeyed::default(),
+            news: None,
         }
     }
 
@@ -179,8 +182,13 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     }
 
     /// Obeys these orders, from now on, and says how far: to be called before the first turn.
-    pub fn obey(&mut self, orders: post::Receiver<ProtectOrder>, obeyed: Obeyed) {
-        (self.orders, self.obeyed) = (Some(orders), obeyed);
+    pub fn obey(
+        &mut self,
+        orders: post::Receiver<ProtectOrder>,
+        obeyed: Obeyed,
+        news: post::Sender<CodeNews>,
+    ) {
+        (self.orders, self.obeyed, self.news) = (Some(orders), obeyed, Some(news));
     }
 
     /// Its counters, to be read from anywhere.
@@ -196,16 +204,36 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     pub fn switch_code(&mut self, codes: Box<Codes>) -> Result<u64, Box<Codes>> {
         let Protect { encoder, shaper, .. } = self;
         if let Some(backlog) = shaper.as_mut().and_then(|shaper| shaper.backlog())
-            && !encoder.is_changing()
+            && encoder.may_switch(&codes)
         {
             backlog.change(&codes);
         }
         encoder.switch(codes).map(|()| encoder.next_seq())
     }
 
-    /// The code before the last change, once its last repair was sent, for control to drop.
+    /// The code before the last change, once its last repair was sent or shed, for control to drop.
     pub fn take_retired_code(&mut self) -> Option<Box<Codes>> {
-        self.encoder.take_retired()
+        let next = self.encoder.next_seq();
+        let backlog = self.shaper.as_mut().and_then(|shaper| shaper.backlog());
+        let out = backlog.is_none_or(|backlog| backlog.is_up_to_date(next));
+        if out { self.encoder.take_retired() } else { None }
+    }
+
+    #[cold]
+    fn change_code(&mut self, codes: Box<Codes>) {
+        let news = self.switch_code(codes).map_or_else(CodeNews::Refused, CodeNews::From);
+        // There is room for all that one change has to say.
+        let _ = self.news.as_ref().is_some_and(|sender| sender.send(news));
+    }
+
+    /// Hands the old code back when it is out.
+    #[cold]
+    fn retire_code(&mut self) {
+        if self.news.as_ref().is_some_and(post::Sender::has_room)
+            && let Some(codes) = self.take_retired_code()
+        {
+            let _ = self.news.as_ref().is_some_and(|news| news.send(CodeNews::Retired(codes)));
+        }
     }
 
     /// When [`Room::poll`] next has something to do if no frame comes.
@@ -409,6 +437,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                     self.config.outer.set_destination(mac);
                     self.config.has_hop = true;
                 }
+                ProtectOrder::Code(codes) => self.change_code(codes),
             }
         }
     }
@@ -604,6 +633,9 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.wan.send(now);
         self.take_orders(now);
         self.send_repairs(now);
+        if self.encoder.is_changing() {
+            self.retire_code();
+        }
         if !self.wan.is_empty() {
             self.publish(now, false);
             return 0;

@@ -93,6 +93,7 @@ struct Desk {
     number: u8,
     orders: post::Receiver<RecoverOrder>,
     heard: post::Sender<Heard>,
+    reports: post::Sender<Report>,
 }
 
 /// A source packet that is delivered, and yet to be kept in the window.
@@ -254,8 +255,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         number: u8,
         orders: post::Receiver<RecoverOrder>,
         heard: post::Sender<Heard>,
+        reports: post::Sender<Report>,
     ) {
-        self.desk = Some(Desk { number, orders, heard });
+        self.desk = Some(Desk { number, orders, heard, reports });
     }
 
     /// What the link has done to this channel in the present epoch: what the far end is told.
@@ -382,7 +384,16 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             match order {
                 RecoverOrder::Send(parcel) => self.send_parcel(now, &parcel),
                 RecoverOrder::Epoch(epoch) => self.inbound.announce(epoch),
+                RecoverOrder::Report => self.hand_report(now),
             }
+        }
+    }
+
+    /// Hands up what the link has done, if there was anything yet. Who does not take it asks again.
+    #[cold]
+    fn hand_report(&self, now: u64) {
+        if let Some(desk) = self.desk.as_ref().filter(|_| self.inbound.epoch().is_some()) {
+            desk.reports.send(self.report(now));
         }
     }
 

@@ -11,16 +11,23 @@
 use std::sync::Arc;
 
 use super::io::{Receive, Transmit};
-use super::post::{self, DEPTH, Heard, Obeyed, ProtectOrder, RecoverOrder, mailbox};
+use super::post::{
+    self, CodeNews, DEPTH, Heard, Obeyed, ProtectOrder, RecoverOrder, mailbox,
+};
 use super::protect::Protect;
 use super::recover::{Observer, Recover};
-use crate::control::counters::RecoverCounters;
+use crate::control::counters::{ProtectCounters, RecoverCounters};
+use crate::fec::Codes;
 use crate::link::{Mode, Neighbour, PeerDown, Supervisor, Traffic, What, Wishes};
-use crate::wire::Outer;
+use crate::wire::{Outer, Report};
 
 /// The traffic class of control packets where frames' classes are copied: CS6, network control
 /// (RFC 4594, section 3.2).
 const CONTROL_DSCP: u8 = 48;
+/// How often rooms are asked what the link has done, in nanoseconds: twice for each report that is urgent.
+const ASK: u64 = 50_000_000;
+/// Letters of a change of the code: what it has begun with, and the old one.
+const NEWS: usize = 4;
 
 /// See the module's head.
 pub struct Steward {
@@ -36,6 +43,8 @@ pub struct Steward {
     /// The peer's epoch, as the rooms were told.
     announced: Option<u32>,
     unposted: u64,
+    /// When rooms are next asked what the link has done.
+    ask_at: u64,
 }
 
 /// A room that protects.
@@ -44,12 +53,15 @@ struct Protecting {
     /// What it was last told.
     mode: Mode,
     obeyed: Obeyed,
+    news: post::Receiver<CodeNews>,
+    counters: Arc<ProtectCounters>,
 }
 
 /// A room that recovers.
 struct Recovering {
     orders: post::Sender<RecoverOrder>,
     heard: post::Receiver<Heard>,
+    reports: post::Receiver<Report>,
     counters: Arc<RecoverCounters>,
 }
 
@@ -73,6 +85,7 @@ impl Steward {
             wishes: Wishes::default(),
             announced: None,
             unposted: 0,
+            ask_at: 0,
         }
     }
 
@@ -80,8 +93,10 @@ impl Steward {
     pub fn take_on_protect<L: Receive, W: Transmit>(&mut self, room: &mut Protect<L, W>) {
         let (sender, orders) = mailbox(DEPTH);
         let obeyed = Obeyed::default();
-        room.obey(orders, obeyed.clone());
-        self.protect.push(Protecting { orders: sender, mode: Mode::Protect, obeyed });
+        let (told, news) = mailbox(NEWS);
+        room.obey(orders, obeyed.clone(), told);
+        let (mode, counters) = (Mode::Protect, room.counters());
+        self.protect.push(Protecting { orders: sender, mode, obeyed, news, counters });
     }
 
     /// Takes on a room that recovers.
@@ -91,15 +106,17 @@ impl Steward {
     ) {
         let (sender, orders) = mailbox(DEPTH);
         let (heard, receiver) = mailbox(DEPTH);
-        room.obey(self.recover.len() as u8, orders, heard);
+        let (reported, reports) = mailbox(1);
+        room.obey(self.recover.len() as u8, orders, heard, reported);
         let counters = room.counters();
-        self.recover.push(Recovering { orders: sender, heard: receiver, counters });
+        self.recover.push(Recovering { orders: sender, heard: receiver, reports, counters });
     }
 
     /// Hears, decides and says what there is to say at `now`, in the rooms' time. [`Steward::direct`]
     /// follows, once readers know of [`Steward::is_bypassed`] and of the peer.
     pub fn step(&mut self, now: u64) {
         let traffic = self.traffic();
+        self.count(now);
         let Steward { supervisor, outer, neighbour, protect, recover, unposted, .. } = self;
         supervisor.observe(now, traffic);
         let mut post = |frame: Option<post::Parcel>| {
@@ -146,6 +163,49 @@ impl Steward {
                 self.hop = Some(mac);
             }
         }
+    }
+
+    /// Hands the supervisor what rooms have counted, and asks them again.
+    fn count(&mut self, now: u64) {
+        let accounts = self.supervisor.accounts_mut();
+        for (n, room) in self.protect.iter().enumerate() {
+            accounts.numbered(n, room.counters.source_sent.get());
+        }
+        let ask = now >= self.ask_at;
+        if ask {
+            self.ask_at = now + ASK;
+        }
+        for (n, room) in self.recover.iter().enumerate() {
+            while let Some(report) = room.reports.receive() {
+                accounts.counted(now, n, report);
+            }
+            // One that has no room for it is asked next time.
+            let _ = ask && room.orders.send(RecoverOrder::Report);
+        }
+    }
+
+    /// How many rooms protect.
+    pub fn protecting(&self) -> usize {
+        self.protect.len()
+    }
+
+    /// Gives a room that protects another code; gives it back when the room's mailbox is full.
+    ///
+    /// # Errors
+    /// With the code, to be tried again.
+    pub fn post_code(&mut self, room: usize, codes: Box<Codes>) -> Result<(), Box<Codes>> {
+        match self.protect.get(room).filter(|room| room.orders.has_room()) {
+            Some(room) => {
+                room.orders.send(ProtectOrder::Code(codes));
+                Ok(())
+            }
+            None => Err(codes),
+        }
+    }
+
+    /// What rooms say of a change of the code.
+    pub fn take_code_news(&mut self) -> Option<CodeNews> {
+        self.protect.iter().find_map(|room| room.news.receive())
     }
 
     fn traffic(&self) -> Traffic {
@@ -236,6 +296,6 @@ impl Steward {
     /// When [`Steward::step`] next has something to do if nothing is heard.
     pub fn next_deadline(&self) -> Option<u64> {
         let neighbour = self.neighbour.as_ref().and_then(Neighbour::next_deadline);
-        [self.supervisor.next_deadline(), neighbour].into_iter().flatten().min()
+        [self.supervisor.next_deadline(), neighbour, Some(self.ask_at)].into_iter().flatten().min()
     }
 }

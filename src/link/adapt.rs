@@ -82,6 +82,10 @@ pub struct Adapter {
     /// Where the measurement of the packet rate began, and what the last one came to.
     paced: Option<Sample>,
     packets_per_second: Option<f64>,
+    /// How many channels share the packets.
+    channels: usize,
+    /// No longer span fits the far end's window.
+    window: u64,
     code: Code,
     /// Whether the code does what is asked, as far as is known.
     meets: bool,
@@ -168,6 +172,8 @@ impl Adapter {
             history: VecDeque::with_capacity(SAMPLES + 1),
             paced: None,
             packets_per_second: None,
+            channels: 1,
+            window: u64::MAX,
             code,
             meets: true,
             bears: None,
@@ -184,6 +190,41 @@ impl Adapter {
     /// The code in force.
     pub fn code(&self) -> &Code {
         &self.code
+    }
+
+    /// What is wanted.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What is wanted, from now on.
+    pub fn set_policy(&mut self, policy: Policy) {
+        (self.policy, self.asked) = (policy, None);
+    }
+
+    /// The packets that reports count are shared by so many channels: each has a code of its own, and
+    /// the latency budget holds so much less of it.
+    pub fn share(&mut self, channels: usize) {
+        self.channels = channels.max(1);
+    }
+
+    /// The far end's window holds so many packets, and no longer span.
+    pub fn fit(&mut self, window: u64) {
+        self.window = window;
+    }
+
+    /// Somebody else has decided for `code`.
+    pub fn overruled(&mut self, now: u64, code: Code) {
+        self.code = code;
+        (self.changed_at, self.from_seq) = (now, u64::MAX);
+        (self.since, self.misses, self.meets) = (None, 0, true);
+        (self.bears, self.asked, self.rising) = (None, None, false);
+    }
+
+    /// What was measured since the link last changed, half a minute at most, with limits that are passed
+    /// with probability `alpha`; `None` if that is too little to say anything.
+    pub fn measured(&self, alpha: f64) -> Option<LinkEstimate> {
+        self.estimate(alpha)
     }
 
     /// A report came at `now`, in nanoseconds of this end's clock.
@@ -255,6 +296,7 @@ impl Adapter {
         if time >= RATE_WINDOW {
             let rate =
                 last.counts.sent.saturating_sub(first.counts.sent) as f64 * 1e9 / time as f64;
+            let rate = rate / self.channels as f64;
             self.packets_per_second = Some(rate).filter(|&rate| rate >= 1.0);
             self.paced = Some(*last);
         }
@@ -346,7 +388,8 @@ impl Adapter {
             self.policy;
         let goal =
             Goal { loss: link.loss(), packets_per_second: rate, residual, latency_ns, update: 1 };
-        let limits = Limits::new(overhead_limit, largest).dense(&goal);
+        let mut limits = Limits::new(overhead_limit, largest).dense(&goal);
+        limits.span = limits.span.min(self.window);
         Some(Question { goal, limits, floor: floor.clone(), link, why })
     }
 

@@ -71,6 +71,7 @@ mod tests {
         wan_mtu: 1900,
         max_frame: 1522,
         unprotected: true,
+        window: 13,
     };
 
     #[test]

@@ -10,6 +10,7 @@
 //!   next to nothing per packet.
 //! * **Must not:** do any input or output, read a clock, or throw dice: all of that is passed in.
 
+pub mod accounts;
 pub mod adapt;
 pub mod event;
 pub mod handshake;
@@ -30,6 +31,7 @@ pub mod supervisor;
 mod tests;
 pub mod whatif;
 
+pub use accounts::{Account, Accounts, Summary};
 pub use event::Event;
 pub use heard::{Heard, What};
 pub use hello::HelloConfig;

@@ -80,6 +80,10 @@ pub struct Interval {
     pub delays: [u32; DELAYS],
 }
 
+fn sum<const N: usize>(to: &mut [u32; N], other: &[u32; N]) {
+    to.iter_mut().zip(other).for_each(|(to, other)| *to = to.saturating_add(*other));
+}
+
 fn differ<const N: usize>(old: &[u32; N], new: &[u32; N]) -> [u32; N] {
     std::array::from_fn(|n| new[n].wrapping_sub(old[n]))
 }
@@ -110,6 +114,29 @@ impl Interval {
             displaced: differ(&old.displaced, &new.displaced),
             delays: differ(&old.delays, &new.delays),
         })
+    }
+
+    /// With another channel's, of the same time.
+    pub fn add(&mut self, other: &Interval) {
+        let Counts { sent, lost, bursts } = other.counts;
+        let counts = &mut self.counts;
+        *counts = Counts {
+            sent: counts.sent + sent,
+            lost: counts.lost + lost,
+            bursts: counts.bursts + bursts,
+        };
+        self.time_ns = self.time_ns.max(other.time_ns);
+        for n in 0..self.first.len() {
+            self.first[n] = self.first[n].min(other.first[n]);
+        }
+        (self.judged, self.missing) = (self.judged + other.judged, self.missing + other.missing);
+        self.skipped += other.skipped;
+        self.duplicates += other.duplicates;
+        sum(&mut self.recovered, &other.recovered);
+        sum(&mut self.runs, &other.runs);
+        sum(&mut self.gaps, &other.gaps);
+        sum(&mut self.displaced, &other.displaced);
+        sum(&mut self.delays, &other.delays);
     }
 
     /// The share of packets that the link lost.

@@ -4,6 +4,7 @@
 //! heard, [`Supervisor::poll`] for what is to be sent, [`Supervisor::next_deadline`] for when to poll
 //! at the latest. Each subject has a file of its own and a few lines here.
 
+use super::accounts::{Accounts, Summary};
 use super::event::Event;
 use super::heard::{Heard, What};
 use super::hello::{HelloConfig, Hellos};
@@ -11,11 +12,11 @@ use super::peer::Peer;
 use super::probe::Path;
 use super::replay::Replay;
 use super::strangers::{Strangers, Traffic};
-use crate::wire::Bad;
 use crate::wire::control::{self, Sender, Type};
 use crate::wire::outer::OUTER_LEN;
 use crate::wire::parcel::Parcel;
 use crate::wire::shim::{Shim, is_later};
+use crate::wire::{Bad, Report};
 
 /// How long the peer must be silent before an epoch that is not later than its last one is believed, in
 /// nanoseconds: a peer whose clock was set back must not be shut out.
@@ -56,6 +57,7 @@ pub struct Supervisor {
     replay: Replay,
     hellos: Hellos,
     strangers: Strangers,
+    accounts: Accounts,
     events: Vec<Event>,
 }
 
@@ -65,6 +67,7 @@ impl Supervisor {
         Supervisor {
             hellos: Hellos::new(config.hello, config.sender.epoch),
             strangers: Strangers::default(),
+            accounts: Accounts::new(config.sender.channel, config.sender.epoch),
             events: Vec::new(),
             config,
             tally: Tally::default(),
@@ -92,6 +95,22 @@ impl Supervisor {
     /// How large packets may be on the WAN.
     pub fn path(&self) -> Path {
         self.hellos.path()
+    }
+
+    /// What both ends have counted of the link.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// The same, for who hands up what rooms have counted.
+    pub fn accounts_mut(&mut self) -> &mut Accounts {
+        &mut self.accounts
+    }
+
+    /// What the peer has reported of our channels, all in one, when there is news.
+    pub fn take_summary(&mut self, now: u64) -> Option<Summary> {
+        let epoch = self.peer_epoch?;
+        self.accounts.take_summary(now, epoch)
     }
 
     /// How hellos are said.
@@ -125,10 +144,11 @@ impl Supervisor {
             return;
         }
         let len = heard.len.saturating_sub(OUTER_LEN as u16);
-        let Supervisor { hellos, events, .. } = self;
+        let Supervisor { hellos, accounts, events, .. } = self;
         let outcome = match control::parse(heard.bytes.bytes()) {
             Ok((Type::Hello, fields)) => hellos.hear(heard.at, &shim, len, fields, events),
-            Ok((Type::Handshake | Type::Report, _)) => Err(Bad::Kind),
+            Ok((Type::Report, fields)) => accounts.hear(fields),
+            Ok((Type::Handshake, _)) => Err(Bad::Kind),
             Err(bad) => Err(bad),
         };
         match outcome {
@@ -145,6 +165,10 @@ impl Supervisor {
             let overhead = self.config.hello.overhead;
             let Some(parcel) = self.packet(Type::Hello, &saying.hello.emit()) else { return };
             send(parcel.padded_to(saying.size.saturating_sub(overhead).into()));
+        }
+        while let Some(report) = self.accounts.take_due().map(Report::emit) {
+            let Some(parcel) = self.packet(Type::Report, &report) else { return };
+            send(parcel);
         }
     }
 
@@ -171,6 +195,7 @@ impl Supervisor {
             _ => {
                 self.peer_epoch = Some(shim.epoch);
                 self.replay = Replay::default();
+                self.accounts.restarted();
                 self.hellos.peer_mut().restarted(shim.epoch, &mut self.events);
             }
         }

@@ -22,6 +22,7 @@ const FACTS: Facts = Facts {
     wan_mtu: 9000,
     max_frame: 1522,
     unprotected: true,
+    window: 13,
 };
 
 fn supervisor(east: bool, epoch: u32, facts: Facts) -> Supervisor {

@@ -9,7 +9,7 @@ use super::report::Interval;
 use crate::fec::Code;
 use crate::safety::choice::{Limits, choose};
 use crate::safety::confidence::ALPHA;
-use crate::safety::estimate::{Bursts, LinkEstimate};
+use crate::safety::estimate::LinkEstimate;
 use crate::safety::plan::{Goal, assess};
 
 /// What is wanted of a code, and what it may cost.
@@ -40,9 +40,13 @@ pub struct LinkView {
     pub loss: f64,
     /// See `loss`.
     pub mean_burst: f64,
-    /// The upper limits of the two, at 99.9 %.
+    /// Between what the two lie, each limit passed with a probability of 0.1 %.
+    pub loss_least: f64,
+    /// See `loss_least`.
     pub loss_limit: f64,
-    /// See `loss_limit`.
+    /// See `loss_least`.
+    pub mean_burst_least: f64,
+    /// See `loss_least`.
     pub mean_burst_limit: f64,
     /// Runs by the power of two of their length.
     pub run_lengths: Vec<u32>,
@@ -60,12 +64,12 @@ pub struct LinkView {
     pub recovery_median_ns: Option<u64>,
     /// See `recovery_median_ns`.
     pub recovery_late_ns: Option<u64>,
-    /// The code in force, as it should do on this link.
-    pub code: Priced,
+    /// The code in force, as it should do on this link, if this end knows it.
+    pub code: Option<Priced>,
     /// The cheapest that would have done, or, if none would, the one that leaves least.
     pub instead: Option<Priced>,
     /// What was wanted.
-    pub wanted_residual: f64,
+    pub wanted_residual: Option<f64>,
 }
 
 /// A code and what is expected of it.
@@ -88,17 +92,16 @@ fn as_text<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error>
 
 /// Looks at what happened between two reports, with `code` in force; a part of a second's work. The
 /// codes are judged for the link that fits best. `instead` is `None` when too little was lost to
-/// say, or the clock stood still.
-pub fn look(interval: &Interval, code: &Code, wanted: &Wanted) -> LinkView {
+/// say, or the clock stood still. Where the interval is the sum of several channels', each has its
+/// part of the packets.
+pub fn look(interval: &Interval, channels: usize, code: &Code, wanted: &Wanted) -> LinkView {
     let overhead = code.overhead();
-    let estimate = LinkEstimate::new(interval.counts, ALPHA).on_wire(overhead);
-    let Bursts { rate, mean_burst } = estimate.fit;
-    let packets_per_second = interval.counts.sent as f64 * 1e9 / interval.time_ns.max(1) as f64;
+    let packets = interval.counts.sent as f64 / channels.max(1) as f64;
+    let packets_per_second = packets * 1e9 / interval.time_ns.max(1) as f64;
     let (residual, latency_ns) = (wanted.residual, wanted.latency_ns);
-    let loss = estimate.fit.loss();
+    let loss = LinkEstimate::new(interval.counts, ALPHA).on_wire(overhead).fit.loss();
     let goal = Goal { loss, packets_per_second, residual, latency_ns, update: 1 };
-    let lost = interval.counts.lost;
-    let known = lost > 0 && interval.time_ns > 0;
+    let known = interval.counts.lost > 0 && interval.time_ns > 0;
     let figures = known.then(|| assess(code, &goal));
     let instead = known.then(|| {
         // What is cheapest, without a floor.
@@ -106,32 +109,47 @@ pub fn look(interval: &Interval, code: &Code, wanted: &Wanted) -> LinkView {
         let (overhead, residual) = (choice.code.overhead(), choice.figures.residual);
         Priced { code: choice.code, overhead, residual, meets: choice.meets }
     });
+    let mut view = seen(interval, overhead);
+    view.recovered = trimmed(&interval.recovered);
+    view.recovered.resize(view.recovered.len().max(code.layers().len()), 0);
+    view.code = Some(Priced {
+        code: code.clone(),
+        overhead,
+        residual: figures.map_or(0.0, |figures| figures.residual),
+        meets: figures.is_none_or(|figures| figures.meets(&goal)),
+    });
+    (view.instead, view.wanted_residual) = (instead, Some(residual));
+    view
+}
+
+/// The same without a word on codes, where that in force is not known but for what it costs, if that;
+/// without `overhead` the figures are of source packets alone.
+pub fn seen(interval: &Interval, overhead: f64) -> LinkView {
+    let estimate = LinkEstimate::new(interval.counts, ALPHA).on_wire(overhead);
+    let lost = interval.counts.lost;
     LinkView {
         first: interval.first[0],
         packets: interval.counts.sent,
         lost,
         runs: interval.counts.bursts,
         skipped: interval.skipped,
-        loss: if lost > 0 { rate } else { 0.0 },
-        mean_burst,
+        loss: if lost > 0 { estimate.fit.rate } else { 0.0 },
+        mean_burst: estimate.fit.mean_burst,
+        loss_least: if lost > 0 { estimate.low.rate } else { 0.0 },
         loss_limit: estimate.high.rate,
+        mean_burst_least: estimate.low.mean_burst,
         mean_burst_limit: estimate.high.mean_burst,
         run_lengths: trimmed(&interval.runs),
         displaced: trimmed(&interval.displaced),
         duplicates: interval.duplicates,
-        recovered: interval.recovered[..code.layers().len()].to_vec(),
+        recovered: trimmed(&interval.recovered),
         missing: interval.missing,
         residual: interval.residual(),
         recovery_median_ns: interval.delay(0.5),
         recovery_late_ns: interval.delay(0.99),
-        code: Priced {
-            code: code.clone(),
-            overhead,
-            residual: figures.map_or(0.0, |figures| figures.residual),
-            meets: figures.is_none_or(|figures| figures.meets(&goal)),
-        },
-        instead,
-        wanted_residual: residual,
+        code: None,
+        instead: None,
+        wanted_residual: None,
     }
 }
 
@@ -166,7 +184,9 @@ impl fmt::Display for Table<'_> {
 impl LinkView {
     /// The line that says which other code would have done.
     pub fn what_if(&self) -> String {
-        let LinkView { code, instead, wanted_residual: wanted, .. } = self;
+        let LinkView { code: Some(code), instead, wanted_residual: Some(wanted), .. } = self else {
+            return "the peer knows its code".to_owned();
+        };
         let Some(other) = instead else {
             return "nothing was lost: nothing to compare".to_owned();
         };
@@ -201,10 +221,13 @@ impl fmt::Display for LinkView {
         )?;
         writeln!(
             f,
-            "link       {:.3} % lost in bursts of {:.1}; at most {:.3} % in bursts of {:.1} (99.9 %)",
+            "link       {:.3} % lost in bursts of {:.1}; between {:.3} and {:.3} % in bursts of {:.1} to {:.1} \
+             (99.9 % each)",
             100.0 * self.loss,
             self.mean_burst,
+            100.0 * self.loss_least,
             100.0 * self.loss_limit,
+            self.mean_burst_least,
             self.mean_burst_limit,
         )?;
         writeln!(f, "runs       {}", Table(&self.run_lengths))?;
@@ -220,7 +243,10 @@ impl fmt::Display for LinkView {
             let ms = |ns: u64| ns as f64 / 1e6;
             write!(f, "; half within {:.2} ms, 99 % within {:.2} ms", ms(median), ms(late))?;
         }
-        write!(f, "\nwhat if    {}", self.what_if())
+        match self.code {
+            Some(_) => write!(f, "\nwhat if    {}", self.what_if()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -249,14 +275,15 @@ mod tests {
     #[test]
     fn says_which_code_would_have_done() {
         let code = |text: &str| text.parse::<Code>().unwrap();
-        let view = look(&interval(1000, 990), &code("8:31,37,41+g1"), &wanted());
+        let view = look(&interval(1000, 990), 1, &code("8:31,37,41+g1"), &wanted());
         assert!(
-            view.code.meets && view.instead.as_ref().is_some_and(|other| other.overhead < 0.05)
+            view.code.as_ref().is_some_and(|code| code.meets)
+                && view.instead.as_ref().is_some_and(|other| other.overhead < 0.05)
         );
         assert!(view.what_if().contains("would have done instead of 8:31,37,41+g1 at 37.5 %"));
-        let view = look(&interval(10_000, 1000), &code("64:11,13+g1"), &wanted());
+        let view = look(&interval(10_000, 1000), 1, &code("64:11,13+g1"), &wanted());
         let line = view.what_if();
-        assert!(!view.code.meets && line.contains("would have left"), "{line}");
+        assert!(!view.code.as_ref().unwrap().meets && line.contains("would have left"), "{line}");
         let text = view.to_string();
         assert_eq!(text.lines().count(), 6);
         for part in
@@ -268,9 +295,12 @@ mod tests {
             serde_json::from_str(&serde_json::to_string(&view).unwrap()).unwrap();
         assert_eq!(json["code"]["code"], "64:11,13+g1");
         assert_eq!((&json["lost"], &json["missing"]), (&10_000.into(), &3.into()));
-        let heavy = look(&interval(150_000, 1500), &code("64:11,13+g1"), &wanted());
+        let heavy = look(&interval(150_000, 1500), 1, &code("64:11,13+g1"), &wanted());
         assert!(heavy.what_if().contains("no code within the limits"), "{}", heavy.what_if());
-        let calm = look(&interval(0, 0), &code("64:11,13+g1"), &wanted());
-        assert!(calm.instead.is_none() && calm.loss == 0.0 && calm.code.meets);
+        let calm = look(&interval(0, 0), 1, &code("64:11,13+g1"), &wanted());
+        let far = seen(&interval(10_000, 1000), 0.0);
+        assert_eq!((far.lost, far.to_string().lines().count()), (10_000, 5));
+        assert!(far.loss_least < 0.01 && far.loss_limit > 0.01, "{far}");
+        assert!(calm.instead.is_none() && calm.loss == 0.0 && calm.code.unwrap().meets);
     }
 }

@@ -4,7 +4,7 @@
 //!   0                   1                   2                   3
 //!   0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
 //!  +---------------+---------------+---------------+---------------+
-//!  |     flags     |   integrity   | encapsulation |   reserved    | 26
+//!  |     flags     |   integrity   | encapsulation |    window     | 26
 //!  +---------------+---------------+---------------+---------------+
 //!  | channels out  |  channels in  |            WAN MTU            | 30
 //!  +---------------+---------------+-------------------------------+
@@ -80,6 +80,9 @@ pub struct Facts {
     pub max_frame: u16,
     /// Whether what comes unprotected is delivered.
     pub unprotected: bool,
+    /// The logarithm, to base 2, of how many packets the windows hold that it recovers with; 0 where it
+    /// does not say.
+    pub window: u8,
 }
 
 /// What was last heard of the peer.
@@ -119,7 +122,7 @@ struct Raw {
     flags: u8,
     integrity: u8,
     encapsulation: u8,
-    reserved: u8,
+    window: u8,
     channels_out: u8,
     channels_in: u8,
     wan_mtu: U16,
@@ -164,6 +167,7 @@ impl Hello {
                 wan_mtu: raw.wan_mtu.get(),
                 max_frame: raw.max_frame.get(),
                 unprotected: raw.flags & UNPROTECTED != 0,
+                window: raw.window,
             },
             size: raw.size.get(),
             interval: raw.interval.get(),
@@ -176,7 +180,14 @@ impl Hello {
     /// The fields as bytes.
     pub fn emit(&self) -> [u8; HELLO_LEN] {
         let Facts {
-            integrity, encapsulation, channels_out, channels_in, wan_mtu, max_frame, ..
+            integrity,
+            encapsulation,
+            channels_out,
+            channels_in,
+            wan_mtu,
+            max_frame,
+            window,
+            ..
         } = self.facts;
         let none = Echo { epoch: 0, time: 0, held: 0, large: (0, 0) };
         let echo = self.echo.unwrap_or(none);
@@ -185,7 +196,7 @@ impl Hello {
             flags: unprotected | if self.echo.is_some() { ECHO } else { 0 },
             integrity,
             encapsulation: encapsulation.0,
-            reserved: 0,
+            window,
             channels_out,
             channels_in,
             wan_mtu: U16::new(wan_mtu),
@@ -219,6 +230,7 @@ mod tests {
             wan_mtu: 9000,
             max_frame: 1522,
             unprotected: true,
+            window: 15,
         };
         let echo = Some(Echo { epoch: 9, time: 10, held: 11, large: (12, 13) });
         let hello = Hello { facts, size: 1500, interval: 100_000, quiet: 7, time: 8, echo };

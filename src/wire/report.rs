@@ -49,7 +49,7 @@ pub const POWERS: usize = 16;
 pub const DELAYS: usize = 32;
 
 /// A report in plain values.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Report {
     /// Whose channel it is about: the sender's of the packets.
     pub channel: u8,
@@ -73,7 +73,7 @@ pub struct Report {
 
 /// What the link did to source packets. They are judged in order, some hundred packets behind the
 /// newest, so that what is merely late still counts as arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Before {
     /// The number of the next packet to be judged.
     pub next: u64,
@@ -92,7 +92,7 @@ pub struct Before {
 }
 
 /// What is left after repair: judged half a window behind the newest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct After {
     /// The number of the next packet to be judged.
     pub next: u64,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::State;
 use crate::code::CodeLines;
-use crate::layout::{BEAT, CLASSES, Header, MAX_LEVELS, STATE};
+use crate::entry::entry;
+use crate::layout::{BEAT, CLASSES, Geometry, Header, MAX_LEVELS, STATE};
 use crate::memory::Memory;
 
 /// The lines of the control thread. When it is dropped, readers are told that the gateway stops.
@@ -12,11 +13,21 @@ use crate::memory::Memory;
 pub struct Control {
     memory: Arc<Memory>,
     epoch: u64,
+    geometry: Geometry,
+}
+
+/// What a flow had sent and nobody had acknowledged when [`Control::in_flight`] was called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InFlight {
+    worker: usize,
+    slot: usize,
+    generation: u64,
+    sent: u64,
 }
 
 impl Control {
     pub(crate) fn new(memory: Arc<Memory>, header: &Header) -> Control {
-        Control { memory, epoch: header.epoch }
+        Control { memory, epoch: header.epoch, geometry: header.geometry }
     }
 
     /// The segment's epoch: another for each segment.
@@ -56,6 +67,36 @@ impl Control {
         bounds: &[[f64; MAX_LEVELS]; CLASSES],
     ) -> u64 {
         CodeLines(&self.memory).publish(text, levels, bounds)
+    }
+
+    /// What flows have published as sent and is not acknowledged: whoever changes what levels are worth
+    /// waits until none of it is in flight any more.
+    pub fn in_flight(&self) -> Vec<InFlight> {
+        let places = (0..self.geometry.workers)
+            .flat_map(|worker| (0..self.geometry.flows).map(move |slot| (worker, slot)));
+        places
+            .filter_map(|(worker, slot)| {
+                let entry = entry(&self.memory, &self.geometry, worker, slot);
+                let generation = entry.identity()?.generation;
+                let sample = entry.sample(generation)?;
+                let flow = InFlight { worker, slot, generation, sent: sample.sent };
+                (sample.acked.unwrap_or(0) < sample.sent).then_some(flow)
+            })
+            .collect()
+    }
+
+    /// Whether all of it is acknowledged, or its entry another flow's.
+    pub fn is_over(&self, flow: &InFlight) -> bool {
+        let &InFlight { worker, slot, generation, sent } = flow;
+        let entry = entry(&self.memory, &self.geometry, worker, slot);
+        match entry.identity() {
+            Some(identity) if identity.generation == generation => {
+                entry.sample(generation).is_some_and(|now| now.acked.is_some_and(|to| to >= sent))
+            }
+            Some(_) => true,
+            // It is being changed.
+            None => false,
+        }
     }
 }
 

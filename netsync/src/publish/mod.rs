@@ -12,7 +12,7 @@ mod control;
 mod worker;
 
 pub use ack::{AckWriter, Acknowledged, Place};
-pub use control::Control;
+pub use control::{Control, InFlight};
 pub use worker::{Closed, Opened, Slot, WorkerWriter};
 
 #[cfg(not(feature = "loom"))]

@@ -39,12 +39,19 @@ pub fn bounds(dense: &Code, sparse: Option<&Code>, flush_cap: f64, link: Option<
 /// ([`crate::gateway::Protect::take_retired_code`]) and all that had been sent by then is acknowledged
 /// or has left its flow.
 pub fn changing(old: &Worth, new: &Worth) -> Worth {
+    mixed(&[*old, *new])
+}
+
+/// What levels are worth while packets are in flight of several codes, of which no packet has repairs of
+/// more than two: see [`changing`]. Of one code alone, what that is worth.
+pub fn mixed(codes: &[Worth]) -> Worth {
+    if let [only] = codes {
+        return *only;
+    }
+    let worst = |class: usize, level: usize| codes.iter().map(|w| w[class][level]).reduce(f64::max);
     std::array::from_fn(|class| {
-        std::array::from_fn(|level| {
-            // Level numbers begin at 1: half of level + 1 repairs, rounded up.
-            let alone = level / 2;
-            old[class][alone].max(new[class][alone])
-        })
+        // Level numbers begin at 1: half of level + 1 repairs, rounded up.
+        std::array::from_fn(|level| worst(class, level / 2).unwrap_or(1.0))
     })
 }
 
@@ -68,6 +75,7 @@ mod tests {
             assert_eq!(both[class][level], old[level / 2].max(new[level / 2]));
         }
         assert_eq!(changing(&old, &UNKNOWN_LINK), UNKNOWN_LINK);
+        assert_eq!((mixed(&[old]), mixed(&[old, new, old])), (old, both));
     }
 
     #[test]

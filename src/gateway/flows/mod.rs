@@ -30,7 +30,7 @@ mod tracker;
 mod model;
 
 pub use acks::Acks;
-pub use bounds::{UNKNOWN_LINK, Worth, bounds, changing};
+pub use bounds::{UNKNOWN_LINK, Worth, bounds, changing, mixed};
 pub use departures::Exit;
 pub use filter::{End, Filter, Prefix, Rule};
 pub use publisher::{Publisher, PublisherConfig};
