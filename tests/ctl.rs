@@ -260,7 +260,7 @@ fn what_is_asked_wrongly_gets_a_line_and_changes_nothing() {
 
     for (verb, expected) in [
         (&["code", "8:x"][..], "the interleave is \"x\""),
-        (&["code", "9:21,23+g1"], "needs a restart"),
+        (&["code", "9:210,230+g1"], "packets, and this gateway has room for"),
         (&["bypass", "maybe"], "maybe"),
         (&["stop"], "stop"),
         (&[], "subcommands: status, code, bypass, drain, reload, reset-counters"),

@@ -26,5 +26,7 @@ mod mutations;
 mod protect;
 #[path = "hostile_wan/reasons.rs"]
 mod reasons;
+#[path = "hostile_wan/reports.rs"]
+mod reports;
 #[path = "hostile_wan/routed.rs"]
 mod routed;

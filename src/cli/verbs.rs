@@ -10,8 +10,8 @@ use crate::config::changes::{changed, keys};
 use crate::config::{Config, ConfigError};
 use crate::control::request::{Request, done, refusal};
 use crate::fec::Code;
-use crate::gateway::blueprint::Blueprint;
 use crate::gateway::Oversize;
+use crate::gateway::blueprint::Blueprint;
 use crate::link::adapt::Policy;
 use crate::link::{Mode, Path, Wishes};
 

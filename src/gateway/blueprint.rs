@@ -348,12 +348,10 @@ impl Blueprint {
         }
     }
 
-    /// What an encoder takes: where codes change, that in force, the one before it and one that was made
-    /// ready may be the largest.
+    /// What an encoder takes: that in force, the one before it and one that was made ready may be the
+    /// largest that there is room for.
     fn groups(&self) -> u64 {
-        let bytes = |config: EncoderConfig| config.memory_bytes() as u64;
-        let first = bytes(self.encoder());
-        self.largest.as_ref().map_or(first, |code| 3 * first.max(bytes(self.encoder_for(code))))
+        3 * self.room().bytes as u64
     }
 
     /// The most levels that a packet may ever have.

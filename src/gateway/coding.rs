@@ -88,9 +88,8 @@ impl Build {
             && codes.len() <= MOST_CODES
         {
             for (code, worth) in codes {
-                let price = || {
-                    bounds(&code.code, code.sparse.as_ref(), code.timing.flush_cap, *link)
-                };
+                let price =
+                    || bounds(&code.code, code.sparse.as_ref(), code.timing.flush_cap, *link);
                 worth.get_or_insert_with(price);
             }
         }
@@ -116,7 +115,12 @@ enum Stage {
     Building,
     /// Rooms that have yet to be told, how many have not begun or not ended, and with which packets they
     /// began, in all.
-    Posting { left: Vec<(usize, Box<Codes>)>, begun: usize, out: usize, from: u64 },
+    Posting {
+        left: Vec<(usize, Box<Codes>)>,
+        begun: usize,
+        out: usize,
+        from: u64,
+    },
 }
 
 /// What readers are promised.
@@ -167,11 +171,7 @@ pub struct Coding {
 impl Coding {
     /// Of a gateway that was built from `blueprint`. With a `policy` the code follows the link. If there
     /// are readers, they have been told of the code with the floor as the link.
-    pub fn new(
-        blueprint: Blueprint,
-        policy: Option<Policy>,
-        promised: Option<Promised>,
-    ) -> Coding {
+    pub fn new(blueprint: Blueprint, policy: Option<Policy>, promised: Option<Promised>) -> Coding {
         let present = blueprint.encoder();
         let auto = policy.is_some();
         let policy = policy.unwrap_or_else(|| fixed(&blueprint));
@@ -271,12 +271,7 @@ impl Coding {
     ///
     /// # Errors
     /// In a line, why it can't be had.
-    pub fn order(
-        &mut self,
-        now: u64,
-        code: &Code,
-        steward: &Steward,
-    ) -> Result<String, String> {
+    pub fn order(&mut self, now: u64, code: &Code, steward: &Steward) -> Result<String, String> {
         if self.auto {
             return Err(format!(
                 "code {code}: refused, since code.auto chooses the code; take [code.auto] out of the \
@@ -291,7 +286,9 @@ impl Coding {
         let line = format!("code {} -> {code}: an operator wants it", self.code());
         self.adapter.overruled(now, code.clone());
         self.want(config, line);
-        Ok(format!("code {code} protects from now on; groups of the old one are filled to their end"))
+        Ok(format!(
+            "code {code} protects from now on; groups of the old one are filled to their end"
+        ))
     }
 
     /// The configuration has changed: another `[code]`, and perhaps another `policy` or none.
@@ -384,10 +381,10 @@ impl Coding {
             // A worse link is the reason, as a rule.
             promise.reckon(&self.adapter);
         }
-        let mut price = self.promise.as_ref().map(|promise| Price {
-            codes: promise.codes.clone(),
-            link: promise.link,
-        });
+        let mut price = self
+            .promise
+            .as_ref()
+            .map(|promise| Price { codes: promise.codes.clone(), link: promise.link });
         let code = match wanted {
             Some(config) => {
                 if let Some(Price { codes, .. }) = &mut price {

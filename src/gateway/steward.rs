@@ -11,9 +11,7 @@
 use std::sync::Arc;
 
 use super::io::{Receive, Transmit};
-use super::post::{
-    self, CodeNews, DEPTH, Heard, Obeyed, ProtectOrder, RecoverOrder, mailbox,
-};
+use super::post::{self, CodeNews, DEPTH, Heard, Obeyed, ProtectOrder, RecoverOrder, mailbox};
 use super::protect::Protect;
 use super::recover::{Observer, Recover};
 use crate::control::counters::{ProtectCounters, RecoverCounters};

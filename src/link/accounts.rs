@@ -190,8 +190,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn report(channel: u8, seconds: u64, judged: u64, lost: u64) -> Report {
-        let mut report =
-            Report { channel, epoch: 7, at_ns: seconds * SECOND, ..Report::default() };
+        let mut report = Report { channel, epoch: 7, at_ns: seconds * SECOND, ..Report::default() };
         (report.before.next, report.before.judged) = (judged, judged);
         (report.before.lost, report.before.bursts) = (lost, lost);
         (report.after.next, report.after.judged) = (judged / 2, judged / 2);

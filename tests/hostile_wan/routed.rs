@@ -85,7 +85,7 @@ fn nothing_is_sent_before_the_next_hop_is_known() {
     let west = Blueprint { next_hop: hop, ..routed(Side::West, false, false) };
     let mut near = Near::of(&west, EPOCH);
     let (sender, orders) = mailbox(4);
-    near.room.obey(orders, Obeyed::default());
+    near.room.obey(orders, Obeyed::default(), mailbox(4).0);
     assert!(near.send(&frames(8, 40)).is_empty());
     assert_eq!((near.count("no_next_hop"), near.count("lan_in")), (40, 40));
     assert_eq!(near.room.counters().dropped().map(|(_, count)| count).sum::<u64>(), 40);
@@ -101,7 +101,7 @@ fn nothing_is_sent_before_the_next_hop_is_known() {
 fn what_is_for_the_gateway_itself_is_handed_up() {
     let mut far = Far::of(&routed(Side::East, false, false));
     let ((_orders, orders), (heard, letters)) = (mailbox(4), mailbox(3));
-    far.room.obey(7, orders, heard);
+    far.room.obey(7, orders, heard, mailbox(1).0);
     let tag = [&[2; 12][..], &[0x81, 0, 0, 100]].concat();
     let arp = [&tag[..], &[8, 6], &[0; 42]].concat();
     let mut ping = [&tag[..], &[8, 0], &[0; 60]].concat();

@@ -5,12 +5,14 @@ use std::sync::{Arc, OnceLock};
 use maelstrom::dpdk::mbuf::{BURST, Burst};
 use maelstrom::dpdk::mempool::DEFAULT_DATA_ROOM;
 use maelstrom::dpdk::{Eal, EalConfig, Mempool, RxQueue, TxQueue, joined};
+use maelstrom::fec::Codes;
 use maelstrom::gateway::flows::{Acks, Exit, Filter, Publisher, PublisherConfig, Rule, Told};
 use maelstrom::gateway::post::{
-    Heard, Mode, Obeyed, Parcel, ProtectOrder, Receiver, RecoverOrder, Sender, mailbox,
+    CodeNews, Heard, Mode, Obeyed, Parcel, ProtectOrder, Receiver, RecoverOrder, Sender, mailbox,
 };
 use maelstrom::gateway::{Blueprint, Limit, Overload, Protect, Recover, Room, Side};
 use maelstrom::lab::loss::LossProcess;
+use maelstrom::wire::Report;
 use maelstrom::wire::control::{self, Type};
 use maelstrom::wire::encap::{Carrier, Dscp, Encapsulation, Tunnel};
 use netsync::{Segment, SegmentConfig};
@@ -32,6 +34,12 @@ struct Path {
     /// Control's ends of the post.
     orders: (Sender<ProtectOrder>, Sender<RecoverOrder>),
     heard: Receiver<Heard>,
+    news: Receiver<CodeNews>,
+    reports: Receiver<Report>,
+    /// Codes that are no room's at present, and how many changes have come to their end.
+    codes: Vec<Box<Codes>>,
+    changes: u64,
+    reported: u64,
     parcel: Parcel,
     turns: u64,
     /// A packet that the others of its burst overtake.
@@ -93,16 +101,23 @@ impl Path {
         protect.tell(Publisher::new(publisher, segment.workers.pop().expect("a writer")));
         recover.read_acks(Acks::new(filter, segment.acks.pop().expect("a writer")));
         let (to_protect, orders) = mailbox(64);
-        protect.obey(orders, Obeyed::default());
+        let (told, news) = mailbox(4);
+        protect.obey(orders, Obeyed::default(), told);
         let (to_recover, orders) = mailbox(64);
         let (from_recover, heard) = mailbox(4);
-        recover.obey(0, orders, from_recover);
+        let (reported, reports) = mailbox(1);
+        recover.obey(0, orders, from_recover, reported);
         let sender = control::Sender { channel: 0, epoch: 1 };
         let packet = control::emit(sender, 0, Type::Hello, &[7; 60]).expect("a control packet");
         let outer = west.protect(0, 1, [2; 6], [4; 6]).outer;
         Path {
             orders: (to_protect, to_recover),
             heard,
+            news,
+            reports,
+            codes: vec![Box::new(Codes::new(&west.encoder_for(&west.code)))],
+            changes: 0,
+            reported: 0,
             parcel: outer.wrap(&packet, 0).expect("room"),
             turns: 0,
             lan: tx(&lan),
@@ -169,6 +184,22 @@ impl Path {
             assert!(self.orders.0.send(ProtectOrder::Mode(Mode::Drain)));
             assert!(self.orders.0.send(ProtectOrder::Mode(Mode::Protect)));
         }
+        // One change of the code follows another, and what the link did is asked for.
+        if let Some(codes) = self.codes.pop() {
+            assert!(self.orders.0.send(ProtectOrder::Code(codes)));
+        }
+        match self.news.receive() {
+            Some(CodeNews::Retired(codes)) => {
+                self.codes.push(codes);
+                self.changes += 1;
+            }
+            Some(CodeNews::Refused(_)) => panic!("one change at a time"),
+            Some(CodeNews::From(_)) | None => {}
+        }
+        if self.turns.is_multiple_of(10) {
+            assert!(self.orders.1.send(RecoverOrder::Report));
+            self.reported += u64::from(self.reports.receive().is_some());
+        }
         // At times nobody looks.
         if self.turns.is_multiple_of(75) {
             while self.heard.receive().is_some() {}
@@ -219,6 +250,7 @@ fn a_million_packets_through_the_rooms_allocate_nothing() {
     let (recovered, delivered) = (counters.recovered.get(), counters.delivered.get());
     assert_eq!(delivered + counters.control_sent.get(), path.received);
     assert!(counters.control_heard.get() > 1000 && counters.control_unheard.get() > 1000);
+    assert!(path.changes > 50 && path.reported > 1000, "{} changes", path.changes);
     assert!(recovered > PACKETS / 100, "{recovered} of {} rebuilt", path.sent);
     let protect = path.protect.counters();
     assert!(protect.repair_flushed.get() > PACKETS / 100);
@@ -238,6 +270,7 @@ fn a_full_link_allocates_nothing() {
         let (dropped, waiting) = (counters.overload_dropped.get(), counters.overload_waiting.get());
         assert!(dropped > PACKETS / 100, "{overload:?}: {dropped} dropped");
         assert_eq!(counters.source_sent.get() + dropped + waiting, path.sent, "{overload:?}");
+        assert!(path.changes > 10, "{overload:?}: {} changes", path.changes);
         let shed = counters.repair_shed.get();
         assert_eq!(shed > 1000, overload == Overload::SourceFirst, "{overload:?}: {shed} shed");
     }
