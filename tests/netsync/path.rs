@@ -9,7 +9,11 @@ use std::time::Duration;
 use maelstrom::dpdk::mbuf::{self, Burst};
 use maelstrom::dpdk::mempool::DEFAULT_DATA_ROOM;
 use maelstrom::dpdk::{Eal, EalConfig, Mempool, RxQueue, TxQueue, joined};
+use maelstrom::fec::Codes;
 use maelstrom::gateway::flows::{Acks, Exit, Filter, Publisher, PublisherConfig, Rule, Told};
+use maelstrom::gateway::post::{
+    CodeNews, Obeyed, ProtectOrder, Receiver as Inbox, Sender, mailbox,
+};
 use maelstrom::gateway::{Blueprint, Limit, Protect, Recover, Room, Side};
 use maelstrom::lab::loss::LossProcess;
 use maelstrom::wire::shim::Integrity;
@@ -60,6 +64,12 @@ pub struct Bench {
     loss: LossProcess,
     ways: [Way; 2],
     receivers: HashMap<u16, Receiver>,
+    /// Control's ends of the post; west as it was made; how many changes of the code were posted, and how
+    /// many came to their end.
+    post: (Sender<ProtectOrder>, Inbox<CodeNews>),
+    blueprint: Blueprint,
+    posted: u64,
+    pub changes: u64,
 }
 
 /// What the far TCP has of a flow.
@@ -126,6 +136,8 @@ impl Bench {
             told: Arc::new(Told::default()),
         };
         protect.tell(Publisher::new(publisher, segment.workers.pop().expect("a writer")));
+        let ((orders, inbox), (told, news)) = (mailbox(4), mailbox(4));
+        protect.obey(inbox, Obeyed::default(), told);
         recover.read_acks(Acks::new(filter, segment.acks.pop().expect("a writer")));
         segment.control.publish_code("8:21,23,25+g1", 3, &[[1.0; 8]; 4]);
         let folder = tempfile::tempdir().expect("a folder");
@@ -149,6 +161,28 @@ impl Bench {
             behaviour,
             ways: Default::default(),
             receivers: HashMap::new(),
+            post: (orders, news),
+            blueprint: west,
+            posted: 0,
+            changes: 0,
+        }
+    }
+
+    /// Another code, as control posts it, unless the last change is not over yet.
+    pub fn change_code(&mut self) {
+        while let Some(news) = self.post.1.receive() {
+            match news {
+                CodeNews::From(_) => {}
+                CodeNews::Refused(_) => panic!("one change at a time"),
+                CodeNews::Retired(_) => self.changes += 1,
+            }
+        }
+        if self.posted == self.changes {
+            let codes = ["6:11,13,15+g1", "8:21,23+g1", "8:21,23,25+g1"];
+            let code = codes[self.posted as usize % 3].parse().expect("a code");
+            let codes = Box::new(Codes::new(&self.blueprint.encoder_for(&code)));
+            assert!(self.post.0.send(ProtectOrder::Code(codes)));
+            self.posted += 1;
         }
     }
 

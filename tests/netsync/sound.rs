@@ -105,6 +105,7 @@ struct Shown {
     by_code: [u64; 2],
     acked: u64,
     shed: u64,
+    changes: u64,
 }
 
 fn run(seed: u64, wan: Wan) -> Shown {
@@ -140,6 +141,10 @@ fn run(seed: u64, wan: Wan) -> Shown {
         }
         // Somebody else's.
         frames.extend((0..random.below(3)).map(|_| tcp(1, 2, 0, 0, ACK, &[1; 100])));
+        // Codes come and go in every other run.
+        if seed % 2 == 1 && turn % 50 == 49 {
+            bench.change_code();
+        }
         bench.turn(&frames);
         for sender in senders.iter_mut().filter(|sender| sender.sent > 0) {
             if bench.truth.flows.contains_key(&sender.port) {
@@ -150,12 +155,13 @@ fn run(seed: u64, wan: Wan) -> Shown {
     shown.by_code = bench.truth.by_code;
     shown.acked = bench.truth.flows.values().map(|flow| flow.acked).sum();
     shown.shed = bench.shed();
+    shown.changes = bench.changes;
     shown
 }
 
 #[test]
 fn no_watermark_is_ahead_of_the_truth_whatever_the_wan_does() {
-    let (mut shed, mut turns) = (0, 0);
+    let (mut shed, mut turns, mut changes) = (0, 0, 0);
     for seed in 0..50 {
         for (loss, late, twice) in
             [("iid:0.02", 0, 0), ("ge:0.03,8", 0, 0), ("iid:0.005", 20, 0), ("iid:0.005", 5, 10)]
@@ -164,23 +170,27 @@ fn no_watermark_is_ahead_of_the_truth_whatever_the_wan_does() {
             assert!(shown.news > 2000 && shown.acked > 10_000, "{seed} {loss}: {shown:?}");
             assert!(shown.by_code.iter().all(|&repairs| repairs > 100), "{seed} {loss}: {shown:?}");
             shed += shown.shed;
+            changes += shown.changes;
             turns += 1;
         }
     }
     assert!(shed > 100, "{shed} repairs were shed in {turns} runs");
+    assert!(changes > 500, "{changes} codes were changed in {turns} runs");
 }
 
 /// A link that takes less than sources and their repairs: what is shed has not left, and what waits not yet.
 #[test]
 fn no_watermark_is_ahead_of_the_truth_on_a_full_link() {
     for overload in [Overload::SourceFirst, Overload::Reserve] {
-        let mut shed = 0;
+        let (mut shed, mut changes) = (0, 0);
         for seed in 0..20 {
             let limit = Some(Limit { rate: 4_000_000_000, overload, queue: 256 << 10 });
             let shown = run(seed, Wan { loss: "iid:0.01", late: 5, twice: 0, limit });
             assert!(shown.news > 500 && shown.acked > 10_000, "{seed} {overload:?}: {shown:?}");
             shed += shown.shed;
+            changes += shown.changes;
         }
+        assert!(changes > 20, "{overload:?}: {changes} codes were changed");
         assert_eq!(shed > 1000, overload == Overload::SourceFirst, "{overload:?}: {shed} shed");
     }
 }

@@ -107,3 +107,34 @@ impl Drop for Control {
         flags.publish(flags.own() | State::STOPPING.0);
     }
 }
+
+#[cfg(all(test, not(feature = "loom")))]
+mod tests {
+    use super::*;
+    use crate::{FlowKey, Segment, SegmentConfig};
+
+    #[test]
+    fn what_is_in_flight_is_over_when_it_is_acknowledged_or_another_flows() {
+        let mut config = SegmentConfig::new(1, 1);
+        config.geometry.flows = 2;
+        let mut segment = Segment::create(&config).unwrap();
+        let key = |port| FlowKey::v4([10, 0, 0, 1], port, [10, 0, 0, 2], 5432);
+        let slots = [1, 2].map(|port| segment.workers[0].open(&key(port), 9, false, 0).slot);
+        assert_eq!(segment.control.in_flight(), []);
+        slots.iter().for_each(|&slot| segment.workers[0].sent(slot, 900, 4, 0));
+        let all = segment.control.in_flight();
+        assert_eq!(all.len(), 2);
+        // What is sent later is another matter.
+        segment.workers[0].sent(slots[0], 1800, 4, 0);
+        let over =
+            |segment: &Segment| all.iter().filter(|flow| segment.control.is_over(flow)).count();
+        let place = segment.acks[0].find(&key(1)).unwrap();
+        for (to, expected) in [(899, 0), (900, 1), (1500, 1)] {
+            segment.acks[0].acknowledge(&place, 9 + to);
+            assert_eq!(over(&segment), expected, "{to}");
+        }
+        segment.workers[0].open(&key(3), 9, false, 1);
+        segment.workers[0].open(&key(4), 9, false, 1);
+        assert_eq!(over(&segment), 2);
+    }
+}
