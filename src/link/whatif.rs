@@ -287,7 +287,7 @@ mod tests {
         let text = view.to_string();
         assert_eq!(text.lines().count(), 6);
         for part in
-            ["10000 lost in 1000 runs", "1: 5, 8-15: 1000", "by layer: 100, 20;", "3 missing"]
+            ["10000 lost in 1000 runs", "1: 5, 8-15: 1000", "by layer: 100, 20, 3;", "3 missing"]
         {
             assert!(text.contains(part), "{part} in {text}");
         }
