@@ -78,6 +78,13 @@ impl Obeyed {
 /// The end of a mailbox that letters go into.
 pub struct Sender<T>(Arc<ArrayQueue<T>>);
 
+impl<T> Clone for Sender<T> {
+    /// Another end into the same mailbox.
+    fn clone(&self) -> Sender<T> {
+        Sender(Arc::clone(&self.0))
+    }
+}
+
 /// The end of a mailbox that letters come out of.
 pub struct Receiver<T>(Arc<ArrayQueue<T>>);
 

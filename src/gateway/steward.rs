@@ -20,7 +20,7 @@ use crate::wire::Outer;
 
 /// The traffic class of control packets where frames' classes are copied: CS6, network control
 /// (RFC 4594, section 3.2).
-const CONTROL_DSCP: u8 = 48;
+pub(super) const CONTROL_DSCP: u8 = 48;
 
 /// See the module's head.
 pub struct Steward {

@@ -15,6 +15,7 @@ pub mod event;
 pub mod handshake;
 pub mod heard;
 pub mod hello;
+pub mod holes;
 pub mod measure;
 pub mod mismatch;
 pub mod mode;
@@ -24,6 +25,7 @@ pub mod probe;
 pub mod replay;
 pub mod report;
 pub mod round_trip;
+pub mod store;
 pub mod strangers;
 pub mod supervisor;
 #[cfg(test)]

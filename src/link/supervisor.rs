@@ -128,7 +128,7 @@ impl Supervisor {
         let Supervisor { hellos, events, .. } = self;
         let outcome = match control::parse(heard.bytes.bytes()) {
             Ok((Type::Hello, fields)) => hellos.hear(heard.at, &shim, len, fields, events),
-            Ok((Type::Handshake | Type::Report, _)) => Err(Bad::Kind),
+            Ok((Type::Handshake | Type::Report | Type::Nack, _)) => Err(Bad::Kind),
             Err(bad) => Err(bad),
         };
         match outcome {

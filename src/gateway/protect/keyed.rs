@@ -19,6 +19,9 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     pub fn set_keys(&mut self, sealing: Sealing) {
         debug_assert!(self.config.keys.is_some());
         self.sealing = Some(sealing);
+        if let Some(resender) = &mut self.resender {
+            resender.forget();
+        }
     }
 
     /// As `stamp`, with a tag. Encryption goes from the frame's buffer into another one, as the

@@ -6,6 +6,7 @@ use crate::fec::CheckKey;
 use crate::fec::decoder::Confirm;
 use crate::gateway::io::{Receive, Transmit};
 use crate::link::What;
+use crate::wire::nack;
 use crate::wire::outer::MIN_FRAME;
 use crate::wire::repair::RepairHeader;
 use crate::wire::seal::{KEYED_SHIM_LEN, Opener, Opening, Resealer};
@@ -66,7 +67,8 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 *present = keys;
                 self.repairs.clear();
                 self.decoder.restart(Confirmation::Tag(again));
-                self.out.measure.restart(self.config.channel, peer_epoch);
+                // Without a packet, nobody says what time it is; the last one's is near enough.
+                self.out.restart(self.out.now, self.config.channel, peer_epoch);
             }
             _ => self.keyring.next = Some((keys, again)),
         }
@@ -113,7 +115,10 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 Ok(_) => {
                     let body = mbuf.data().get(outer_len + KEYED_SHIM_LEN..).unwrap_or_default();
                     let body = &body[..usize::from(shim.length).min(body.len())];
-                    self.hand_up(now, What::Control(*shim), &[body], mbuf.len());
+                    match nack::is_nack(body) {
+                        true => self.out.hear_nack(now, shim, body),
+                        false => self.hand_up(now, What::Control(*shim), &[body], mbuf.len()),
+                    }
                 }
             },
         }
@@ -130,7 +135,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             self.keyring.present = Some(keys);
             self.inbound.begin(now, shim.epoch);
             self.decoder.restart(Confirmation::Tag(again));
-            self.out.measure.restart(shim.channel, shim.epoch);
+            self.out.restart(now, shim.channel, shim.epoch);
         }
         true
     }
