@@ -15,9 +15,7 @@ use super::link::LinkArguments;
 use super::{Outcome, print};
 use crate::config::{QUEUES, RATES, Reliability, Sparse};
 use crate::fec::{Code, Timing};
-use crate::gateway::{
-    Blueprint, Limit, LinkLocal, Overload, Oversize, Retransmission, Side,
-};
+use crate::gateway::{Blueprint, Limit, LinkLocal, Overload, Oversize, Retransmission, Side};
 use crate::lab::arrivals::Pace;
 use crate::lab::loss::LossModel;
 use crate::lab::report::Report;

@@ -117,7 +117,9 @@ fn describe(config: &Config, blueprint: &Blueprint, eal: &Eal) {
     }
     if blueprint.resequence > 0 {
         let (time, packets) = (show_time(blueprint.resequence), blueprint.held_packets());
-        log::info!("frames wait behind a hole for up to {time}, on each channel up to {packets} of them");
+        log::info!(
+            "frames wait behind a hole for up to {time}, on each channel up to {packets} of them"
+        );
     }
     log::info!(
         "LAN frames of up to {} bytes are protected, IP packets of up to {}; memory in MiB: {}",

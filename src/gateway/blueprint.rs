@@ -7,11 +7,11 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
+use super::io::{Receive, Transmit};
 use super::nack::{self, Retransmission};
 use super::protect::{Protect, ProtectConfig};
 use super::recover::{Observer, Recover, RecoverConfig};
 use super::resequence::Resequencer;
-use super::io::{Receive, Transmit};
 use super::settings::{LinkLocal, LinkSettings, Oversize, Side, TooBig};
 use super::shaper::Limit;
 use super::steward::Steward;
@@ -375,7 +375,8 @@ impl Blueprint {
     /// How long frames are held behind a hole, and how many at most on each channel: what comes meanwhile,
     /// if frames are as long as they are on average.
     fn held(&self) -> Option<(u64, usize)> {
-        let rate = self.limit.map_or(PORT_RATE, |limit| limit.rate) / u64::from(self.channels_in.max(1));
+        let rate =
+            self.limit.map_or(PORT_RATE, |limit| limit.rate) / u64::from(self.channels_in.max(1));
         let bytes = u128::from(rate) * u128::from(self.resequence) / 8_000_000_000;
         let packets = (bytes / USUAL_FRAME) as usize;
         let packets = packets.clamp(LEAST_HELD, MOST_HELD).next_power_of_two();

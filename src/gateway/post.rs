@@ -42,6 +42,8 @@ pub enum RecoverOrder {
     Send(Parcel),
     /// The peer has said that it is in this epoch.
     Epoch(u32),
+    /// To the peer and back takes so many nanoseconds.
+    RoundTrip(u64),
 }
 
 /// A packet of a parcel's bytes and padding, or `None` when the pool is empty or it does not fit.

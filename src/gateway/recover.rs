@@ -253,7 +253,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 now: 0,
                 answers: Vec::new(),
                 asking: None,
-                order: config.resequence.map(|(limit, most)| Box::new(Resequencer::new(limit, most))),
+                order: config
+                    .resequence
+                    .map(|(limit, most)| Box::new(Resequencer::new(limit, most))),
             },
             decoder,
             inbound: Inbound::default(),
@@ -410,6 +412,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             match order {
                 RecoverOrder::Send(parcel) => self.send_parcel(now, &parcel),
                 RecoverOrder::Epoch(epoch) => self.inbound.announce(epoch),
+                RecoverOrder::RoundTrip(time) => self.out.set_round_trip(time),
             }
         }
     }

@@ -35,6 +35,8 @@ pub struct Steward {
     wishes: Wishes,
     /// The peer's epoch, as the rooms were told.
     announced: Option<u32>,
+    /// The round trip, as the rooms were told, in nanoseconds.
+    round_trip: u64,
     unposted: u64,
 }
 
@@ -72,6 +74,7 @@ impl Steward {
             policy,
             wishes: Wishes::default(),
             announced: None,
+            round_trip: 0,
             unposted: 0,
         }
     }
@@ -129,6 +132,7 @@ impl Steward {
             }
         });
         self.announce();
+        self.time();
         self.point();
     }
 
@@ -211,6 +215,18 @@ impl Steward {
         let told = |room: &&Recovering| room.orders.send(RecoverOrder::Epoch(epoch));
         if self.recover.iter().filter(told).count() == self.recover.len() {
             self.announced = Some(epoch);
+        }
+    }
+
+    /// Tells the rooms how long an answer may take, when that is worth telling.
+    fn time(&mut self) {
+        let Some(trip) = self.supervisor.peer().round_trip() else { return };
+        let trip = trip.mean + 4 * trip.variation;
+        if trip.abs_diff(self.round_trip) > self.round_trip / 8 {
+            let told = |room: &&Recovering| room.orders.send(RecoverOrder::RoundTrip(trip));
+            if self.recover.iter().filter(told).count() == self.recover.len() {
+                self.round_trip = trip;
+            }
         }
     }
 

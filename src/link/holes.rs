@@ -121,7 +121,8 @@ impl Holes {
 
     /// What [`Holes::new`] takes, in bytes.
     pub fn memory_bytes(memory: u64, window: u64) -> u64 {
-        memory.max(2 * window).next_power_of_two() / 8 + 3 * (BATCHES * size_of::<(u64, u64)>()) as u64
+        memory.max(2 * window).next_power_of_two() / 8
+            + 3 * (BATCHES * size_of::<(u64, u64)>()) as u64
     }
 
     /// An answer is expected within so many nanoseconds from now on.
@@ -174,7 +175,13 @@ impl Holes {
     }
 
     /// The decoder is about to jump to `to`: what lies between was lost.
-    pub fn jump(&mut self, now: u64, to: u64, fates: &impl Fates, ask: &mut impl FnMut(Missing, bool)) {
+    pub fn jump(
+        &mut self,
+        now: u64,
+        to: u64,
+        fates: &impl Fates,
+        ask: &mut impl FnMut(Missing, bool),
+    ) {
         if !self.started {
             return;
         }
@@ -206,7 +213,8 @@ impl Holes {
     /// then says that it is [`Holes::filled`].
     #[inline]
     pub fn is_missing(&self, seq: u64) -> bool {
-        let held = seq < self.known && seq >= self.floor && seq + self.patience.memory >= self.known;
+        let held =
+            seq < self.known && seq >= self.floor && seq + self.patience.memory >= self.known;
         held && self.missing[self.word(seq)] >> (seq % 64) & 1 == 1
     }
 
@@ -353,7 +361,9 @@ impl Holes {
                 let (first, count) = (64 * word + u64::from(start), count as u16);
                 any = true;
                 match &mut run {
-                    Some(run) if run.end() == first && run.count < u16::MAX - 64 => run.count += count,
+                    Some(run) if run.end() == first && run.count < u16::MAX - 64 => {
+                        run.count += count
+                    }
                     _ => run.replace(Missing { first, count }).into_iter().for_each(&mut *each),
                 }
             }

@@ -132,8 +132,11 @@ impl Pair {
 
     /// The longest that a frame took.
     fn slowest(&self, frames: &[Vec<u8>], apart: u64) -> u64 {
-        let sent: HashMap<&[u8], u64> =
-            frames.iter().enumerate().map(|(n, frame)| (&frame[..], (n as u64 + 1) * apart)).collect();
+        let sent: HashMap<&[u8], u64> = frames
+            .iter()
+            .enumerate()
+            .map(|(n, frame)| (&frame[..], (n as u64 + 1) * apart))
+            .collect();
         let took = self.delivered.iter().map(|(at, frame)| at - sent[&frame[..]]);
         took.max().unwrap_or(0)
     }
@@ -169,20 +172,22 @@ fn what_a_weak_code_leaves_comes_again_in_time_and_once() {
     }
 }
 
-/// 300 ms: thirty times the window, so that numbers jump.
+/// More than half a window, so that numbers jump.
 #[test]
 fn an_outage_is_filled_as_far_as_the_share_goes() {
-    let (all, apart) = (frames(7, 8000), 20_000);
+    let (all, apart) = (frames(7, 20_000), 20_000);
     let run = |loss: &str| {
         let mut pair = Pair::new(&with_nacks(Side::West, 16 << 20), [loss, "none"], 1);
         pair.send(&all, apart);
         (pair.missing(&all), pair.receiver("given_up"), pair.sender("retransmitted"))
     };
-    let (missing, given_up, again) = run("burst:3000,900");
+    let (missing, given_up, again) = run("burst:14000,900");
     assert_eq!((missing, given_up), (0, 0), "{again} sent again");
-    let (missing, given_up, again) = run("burst:3000,4000");
-    assert_eq!(missing as u64, given_up);
-    assert!(again > 500 && missing > 1000, "{again} sent again, {missing} missing");
+    assert!(again > 700);
+    let (missing, given_up, again) = run("burst:14000,6000");
+    // Some come after they were given up.
+    assert!((missing as u64..=missing as u64 + 100).contains(&given_up), "{missing}, {given_up}");
+    assert!(again > 1000 && missing > 1000, "{again} sent again, {missing} missing");
 }
 
 #[test]
@@ -195,7 +200,8 @@ fn a_buffer_that_is_too_small_has_holes_given_up() {
     assert!(missing > 30, "{missing}");
     assert!(pair.sender("nack_too_old") >= 2 * missing - 4);
     assert!((missing - 2..=missing).contains(&pair.receiver("given_up")), "{missing}");
-    assert_eq!(pair.sender("retransmitted"), 0);
+    // But for the last ones, after which nothing was sent that took their place.
+    assert!(pair.sender("retransmitted") <= 4);
 }
 
 #[test]
@@ -256,9 +262,11 @@ fn frames_wait_behind_a_hole_and_come_in_order() {
         let at = pair.delivered.iter().find(|(_, frame)| *frame == all[n]).map(|(at, _)| *at);
         at.is_none_or(|at| at <= (n as u64 + 1) * apart + DELAY + 3 * MS + 100_000)
     };
-    let came_at_once = |n: &usize| on_time(&without, *n) && {
-        let at = without.delivered.iter().find(|(_, frame)| *frame == all[*n]);
-        at.is_some_and(|(at, _)| *at == (*n as u64 + 1) * apart + DELAY)
+    let came_at_once = |n: &usize| {
+        on_time(&without, *n) && {
+            let at = without.delivered.iter().find(|(_, frame)| *frame == all[*n]);
+            at.is_some_and(|(at, _)| *at == (*n as u64 + 1) * apart + DELAY)
+        }
     };
     let slow = (0..all.len()).filter(came_at_once).filter(|n| !on_time(&short, *n)).count();
     assert_eq!(slow, 0);
@@ -313,20 +321,17 @@ fn hostile_nacks_cost_nothing_and_are_counted() {
     let sent: usize = (10..200)
         .map(|number| hear(nack(EAST, EPOCH, number, &asks(WEST, EPOCH, &[(0, 200)]))).0)
         .sum();
-    let bytes = west_bytes(&pair);
+    let bytes = pair.sender("retransmitted_bytes");
     let allowed = (64 << 10) + pair.sender("source_sent_bytes") / 5;
     assert!(sent > 50 && bytes <= allowed, "{sent} packets, {bytes} of {allowed} bytes");
-    assert!(pair.sender("retransmit_shed") > 0);
     assert_eq!(pair.gateways[0].far.lan.take_sent(), [[0u8; 0]; 0]);
+    pair.now += 100 * MS;
     pair.send(&frames(12, 100), 20_000);
     assert_eq!(pair.missing(&all), 0);
+    assert!(pair.sender("retransmit_shed") > 0);
     // Without retransmission they are refused, and control does not see them.
     let mut far = Far::of(&blueprint(Side::West));
     far.feed(&[nack(EAST, EPOCH, 0, &good)]);
     assert_eq!(far.refusals(), [("nack_refused", 1)]);
     assert_eq!(far.count("control_unheard"), 0);
-}
-
-fn west_bytes(pair: &Pair) -> u64 {
-    pair.sender("retransmitted_bytes")
 }

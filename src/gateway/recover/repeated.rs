@@ -6,6 +6,7 @@ use crate::dpdk::Kept;
 use crate::dpdk::mbuf::Mbuf;
 use crate::fec::Decoder;
 use crate::gateway::io::{Receive, Transmit};
+use crate::gateway::nack::answer_within;
 use crate::gateway::nack::asking::Asking;
 use crate::wire::shim::Shim;
 
@@ -43,6 +44,14 @@ impl<L: Transmit, O: Observer> Delivery<L, O> {
         let heard = self.asking.as_mut().is_some_and(|asking| asking.hear(at, shim, body));
         self.counters.nack_heard.add(u64::from(heard));
         self.counters.nack_refused.add(u64::from(!heard));
+    }
+
+    /// To the peer and back takes so long.
+    #[cold]
+    pub(super) fn set_round_trip(&mut self, time: u64) {
+        if let Some(asking) = &mut self.asking {
+            asking.holes_mut().set_answer(answer_within(time));
+        }
     }
 
     /// Another epoch begins.
