@@ -204,7 +204,9 @@ mod tests {
                 out.push((now, seq));
             }
         };
-        [(0, 5), (1, 7), (2, 8), (3, 6), (4, 11), (5, 10)].map(|(now, seq)| come(now, seq));
+        for (now, seq) in [(0, 5), (1, 7), (2, 8), (3, 6), (4, 11), (5, 10)] {
+            come(now, seq);
+        }
         assert_eq!(out, [(0, 5), (3, 6), (3, 7), (3, 8)]);
         assert_eq!(order.next_deadline(), Some(4 + LIMIT));
         assert_eq!(order.pop(3 + LIMIT), None);
