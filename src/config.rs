@@ -31,7 +31,7 @@ use crate::wire::shim::Integrity;
 pub use auto::AutoSection;
 pub use encap::{Address, CarrierName, DscpValue, Host};
 pub use keys::NoKeys;
-pub use link::{ControlSection, LinkSection};
+pub use link::{ControlSection, LinkSection, Reliability};
 pub use netsync::{GroupName, NetsyncSection, TrackSection};
 pub use values::{Mac, Sparse};
 use values::{
@@ -140,6 +140,9 @@ pub struct LanSection {
     /// PCI address or vdev string.
     #[serde(deserialize_with = "device")]
     pub port: Device,
+    /// How long frames are held behind a hole, in nanoseconds.
+    #[serde(default, deserialize_with = "time")]
+    pub resequence: u64,
     /// The LAN's MTU.
     #[serde(default = "default_lan_mtu")]
     pub mtu: u16,
@@ -277,6 +280,8 @@ pub struct CodeSection {
 
 /// The rates that a WAN may have. Slower ones are no link for a gateway; each of 16 channels has its part.
 pub const RATES: RangeInclusive<u64> = 1_000_000..=1_000_000_000_000;
+/// How long frames may be held behind a hole, in nanoseconds: beyond it, endpoints have long sent again.
+const LONGEST_HELD: u64 = 1_000_000_000;
 /// How large the queue before it may be, in bytes: some packets at least.
 pub const QUEUES: RangeInclusive<u64> = 64 << 10..=1 << 30;
 
@@ -352,6 +357,10 @@ impl Config {
         }
         if let Err((key, problem)) = self.validate_keys() {
             return bad(key, problem);
+        }
+        if self.lan.resequence > LONGEST_HELD {
+            let got = self.lan.resequence / 1_000_000;
+            return bad("lan.resequence", format!("got {got} ms, expected 0ms to 1s"));
         }
         if let Err((key, problem)) = self.lan.validate_bridge() {
             return bad(key, problem);
@@ -496,6 +505,8 @@ impl Config {
             window: code.window,
             hugepages: self.gateway.hugepages,
             limit: self.wan.limit(),
+            retransmission: self.link.retransmission(self.wan.rate, split.protect.len() as u8),
+            resequence: self.lan.resequence,
             channels_out: split.protect.len() as u8,
             channels_in: split.recover.len() as u8,
             lan_ports: self.lan.ports().count() as u8,

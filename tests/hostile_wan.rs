@@ -22,6 +22,8 @@ mod jumps;
 mod keyed;
 #[path = "hostile_wan/mutations.rs"]
 mod mutations;
+#[path = "hostile_wan/nacks.rs"]
+mod nacks;
 #[path = "hostile_wan/protect.rs"]
 mod protect;
 #[path = "hostile_wan/reasons.rs"]

@@ -131,7 +131,7 @@ impl Crew {
             }
             Coder { counters: room.counters(), room, worker }
         });
-        let protect = protect.collect();
+        let mut protect: Vec<_> = protect.collect();
         let recover = numbered().zip(&split.recover).zip(wan_ends.rx.into_iter().zip(lan_ends.tx));
         let recover = recover.map(|((channel, &worker), queues)| {
             let room = recover_room(blueprint, channel, queues, pool.clone());
@@ -141,6 +141,10 @@ impl Crew {
         if let Some(first) = recover.first_mut() {
             first.room.answer_from(answers);
         }
+        blueprint.retransmit(
+            protect.iter_mut().map(|coder| &mut *coder.room),
+            recover.iter_mut().map(|coder| &mut *coder.room),
+        );
         Ok(Crew { protect, recover, lan, bridged, wan })
     }
 

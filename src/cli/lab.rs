@@ -13,9 +13,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::link::LinkArguments;
 use super::{Outcome, print};
-use crate::config::{QUEUES, RATES, Sparse};
+use crate::config::{QUEUES, RATES, Reliability, Sparse};
 use crate::fec::{Code, Timing};
-use crate::gateway::{Blueprint, Limit, LinkLocal, Overload, Oversize, Side};
+use crate::gateway::{Blueprint, Limit, LinkLocal, Overload, Oversize, Retransmission, Side};
 use crate::lab::arrivals::Pace;
 use crate::lab::loss::LossModel;
 use crate::lab::report::Report;
@@ -72,6 +72,15 @@ pub(super) struct LabArguments {
     /// How much waits in a gateway that keeps to --wan-rate: wan.queue
     #[arg(long, default_value = "2MiB", value_parser = gateway_queue, requires = "overload")]
     gateway_queue: usize,
+    /// What brings lost packets back: fec, or fec+nack, which has them sent again where repairs can't
+    #[arg(long, value_enum, default_value_t = Reliability::Fec)]
+    reliability: Reliability,
+    /// How many bytes are kept to be sent again: link.retransmit
+    #[arg(long, default_value = "64MiB", value_parser = parse_size)]
+    retransmit: u64,
+    /// How long frames are held behind a hole: lan.resequence
+    #[arg(long, default_value = "0ms", value_parser = parse_time)]
+    resequence: u64,
     /// The most memory that a gateway may take
     #[arg(long, default_value = "2GiB", value_parser = parse_size)]
     memory_limit: u64,
@@ -142,6 +151,12 @@ impl LabArguments {
         Ok(())
     }
 
+    fn retransmission(&self) -> Option<Retransmission> {
+        let round_trip = (2 * self.link.delay).max(1_000_000);
+        let buffer = self.retransmit as usize;
+        (self.reliability == Reliability::FecNack).then_some(Retransmission { buffer, round_trip })
+    }
+
     fn experiment(&self) -> Result<Experiment, String> {
         let limit = match (self.overload, self.link.wan_rate.0) {
             (None, _) => None,
@@ -173,6 +188,8 @@ impl LabArguments {
                 oversize: self.oversize,
                 wan_mtu: self.link.wan_mtu,
                 limit,
+                retransmission: self.retransmission(),
+                resequence: self.resequence,
                 sparse: self.sparse.resolve(&self.code),
                 timing,
                 ..Blueprint::new(Side::West, self.code.clone())

@@ -21,7 +21,7 @@ pub(super) struct LinkArguments {
     pub(super) wan_mtu: u16,
     /// Delay of the WAN, one way
     #[arg(long, default_value = "50ms", value_parser = parse_time)]
-    delay: u64,
+    pub(super) delay: u64,
     /// What is lost: none, iid:RATE, ge:RATE,MEANBURST, drop:FILE (a wire packet index per line),
     /// burst:START,LENGTH
     #[arg(long, default_value = "none", value_parser = LossModel::from_str)]

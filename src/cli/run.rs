@@ -20,7 +20,7 @@ use crate::control::server::Server;
 use crate::dpdk::{Eal, EalConfig};
 use crate::gateway::blueprint::mib;
 use crate::gateway::{Blueprint, Coding, Limit};
-use crate::units::show_rate;
+use crate::units::{show_rate, show_time};
 
 #[derive(Args)]
 pub(super) struct RunArguments {
@@ -121,6 +121,21 @@ fn describe(config: &Config, blueprint: &Blueprint, eal: &Eal) {
             show_rate(Some(rate)),
             blueprint.channels_out,
             queue >> 10,
+        );
+    }
+    if let Some((plan, after)) = blueprint.retransmission.zip(blueprint.given_up_after()) {
+        log::info!(
+            "packets that no repair brings back are asked for twice, and given up after {} at most; \
+             each of {} channels keeps {} MiB to send again",
+            show_time(after),
+            blueprint.channels_out,
+            mib(plan.buffer as u64),
+        );
+    }
+    if blueprint.resequence > 0 {
+        let (time, packets) = (show_time(blueprint.resequence), blueprint.held_packets());
+        log::info!(
+            "frames wait behind a hole for up to {time}, on each channel up to {packets} of them"
         );
     }
     log::info!(

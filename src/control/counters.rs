@@ -126,6 +126,20 @@ counters! {
         shed_layer_7,
         /// Of layer 8.
         shed_layer_8,
+        /// Source packets sent again, as the peer asked for them.
+        retransmitted,
+        /// Their bytes on the WAN.
+        retransmitted_bytes,
+        /// Nacks sent to the peer.
+        nack_sent,
+        /// Nacks not sent: no buffer was free, there were no keys, or the WAN port was full.
+        nack_unsent,
+        /// Source packets that the peer asked for, and that were kept no longer.
+        nack_too_old,
+        /// Rejected: nacks of another epoch than ours, and runs of packets that were never sent.
+        nack_refused,
+        /// Source packets that the peer asked for, and that found no room in the share of retransmissions.
+        retransmit_shed,
         /// Dropped: the WAN's rate was used up, and the queue before it full.
         overload_dropped,
         /// Frames that wait for the WAN's rate now; at the end, those that the gateway left behind.
@@ -184,6 +198,25 @@ counters! {
         estranged,
         /// Source packets that had been delivered before.
         duplicates_suppressed,
+        /// Source packets that the peer was asked for: no repair could bring them any more.
+        asked,
+        /// Of those, packets asked for a second time.
+        asked_again,
+        /// Source packets that came after they had been asked for.
+        answered,
+        /// Source packets that did not come though they were asked for: left to the endpoints' TCP.
+        given_up,
+        /// Nacks not sent: the room that sends them was behind.
+        nack_unsent,
+        /// Nacks of the peer that were handed to the room they are for.
+        nack_heard,
+        /// Rejected: nacks that came before, are malformed, or for a channel that is none of ours; or with
+        /// retransmission off. Or that room was behind.
+        nack_refused,
+        /// Frames held behind a hole now.
+        held,
+        /// Holes that were skipped: the time that frames may be held was over, or there was no room.
+        hole_skipped,
         /// Rejected: shorter than its headers, outer or ours.
         truncated,
         /// Rejected: another wire version.
@@ -312,7 +345,7 @@ impl ProtectCounters {
 impl RecoverCounters {
     /// The reasons for which a packet from the WAN was rejected, and how many were.
     pub fn rejected(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 17] = [
+        const REASONS: [&str; 18] = [
             "truncated",
             "bad_version",
             "bad_kind",
@@ -330,6 +363,7 @@ impl RecoverCounters {
             "unconfirmed",
             "too_old",
             "foreign",
+            "nack_refused",
         ];
         self.each().filter(|(name, _)| REASONS.contains(name))
     }

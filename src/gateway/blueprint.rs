@@ -9,8 +9,11 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
+use super::nack::{self, Retransmission};
 use super::protect::ProtectConfig;
 use super::recover::RecoverConfig;
+use super::resequence::Resequencer;
+use super::rooms::{ProtectRoom, RecoverRoom};
 use super::settings::{LinkLocal, LinkSettings, Oversize, Side, TooBig};
 use super::shaper::Limit;
 use super::steward::Steward;
@@ -43,6 +46,15 @@ const AT_A_PORT: u32 = 4 * 1024;
 /// Longer frames than this have several mbufs, and no WAN lets them through.
 pub const MAX_PORT_MTU: u16 = 16_000;
 const _: () = assert!(MAX_OUTER + KEYED_SHIM_LEN <= mempool::HEADROOM as usize);
+/// What a frame that is held takes beside its buffer: the frame, and how it came.
+type Held = (crate::dpdk::Mbuf, u8);
+/// Where the WAN has no rate, memory is made for this one, in bits a second.
+pub const PORT_RATE: u64 = 10_000_000_000;
+/// Bytes of a frame on average, about, where it matters how many there are; and how many are held at least
+/// and at most.
+const USUAL_FRAME: u128 = 1000;
+const LEAST_HELD: usize = 256;
+const MOST_HELD: usize = 1 << 17;
 /// Two Ethernet VLAN tags, which an MTU doesn't count.
 pub const TAGS: usize = 8;
 
@@ -85,6 +97,10 @@ pub struct Blueprint {
     pub hugepages: bool,
     /// What the WAN takes of all channels; `None` is what its port takes.
     pub limit: Option<Limit>,
+    /// How packets are sent again that no repair brings back, if they are.
+    pub retransmission: Option<Retransmission>,
+    /// How long frames are held behind a hole, in nanoseconds; 0 is not at all.
+    pub resequence: u64,
     /// On how many channels it sends: workers that protect.
     pub channels_out: u8,
     /// How many channels of the peer it recovers.
@@ -142,7 +158,7 @@ pub enum BlueprintError {
     /// It takes too much.
     #[error(
         "code {code} takes {} MiB of memory ({memory}), more than the limit of {} MiB; choose smaller \
-         groups or interleaves, a smaller wan.queue, fewer channels, or raise the limit",
+         groups or interleaves, a smaller wan.queue or link.retransmit, fewer channels, or raise the limit",
         mib(memory.total()), mib(*limit)
     )]
     MemoryLimit {
@@ -172,6 +188,8 @@ pub struct Memory {
     pub groups: u64,
     /// The decoder's tables.
     pub window: u64,
+    /// Packets that may be sent again, and what asks for them.
+    pub retransmit: u64,
     /// The packets themselves.
     pub mbufs: u64,
 }
@@ -192,14 +210,18 @@ pub struct CodeRoom {
 impl Memory {
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.groups + self.window + self.mbufs
+        self.groups + self.window + self.retransmit + self.mbufs
     }
 }
 
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Memory { groups, window, mbufs } = self;
-        write!(f, "groups {}, window {}, packets {}", mib(*groups), mib(*window), mib(*mbufs))
+        let Memory { groups, window, retransmit, mbufs } = self;
+        write!(f, "groups {}, window {}", mib(*groups), mib(*window))?;
+        if *retransmit > 0 {
+            write!(f, ", retransmission {}", mib(*retransmit))?;
+        }
+        write!(f, ", packets {}", mib(*mbufs))
     }
 }
 
@@ -231,6 +253,8 @@ impl Blueprint {
             window: None,
             hugepages: false,
             limit: None,
+            retransmission: None,
+            resequence: 0,
             channels_out: 1,
             channels_in: 1,
             lan_ports: 1,
@@ -384,7 +408,10 @@ impl Blueprint {
         let waiting = self.limit.map_or(0, |limit| limit.packets());
         let waiting = waiting.saturating_mul(u32::from(self.channels_out));
         let passing = (IN_PASSING + BURST) as u32 * workers;
-        self.kept().saturating_add(waiting).saturating_add(passing).saturating_add(more_ports)
+        let held = self.held().map_or(0, |(_, packets)| packets as u32);
+        let held = held.saturating_mul(u32::from(self.channels_in));
+        let kept = self.kept().saturating_add(held);
+        kept.saturating_add(waiting).saturating_add(passing).saturating_add(more_ports)
     }
 
     /// What it allocates.
@@ -398,8 +425,52 @@ impl Blueprint {
         };
         Memory {
             groups: (self.groups() + (waiting + more) as u64) * u64::from(self.channels_out),
-            window: window as u64 * u64::from(self.channels_in),
+            window: (window + self.held_bytes()) as u64 * u64::from(self.channels_in),
+            retransmit: self.retransmission.map_or(0, |plan| {
+                let window = self.decoder().window as u64;
+                plan.memory_bytes(self.channels_out, self.channels_in, window)
+            }),
             mbufs: mempool::estimated_bytes(self.mbufs(), self.data_room(), self.hugepages),
+        }
+    }
+
+    /// What holds a channel's frames behind a hole.
+    fn held_bytes(&self) -> usize {
+        self.held().map_or(0, |(_, packets)| Resequencer::<Held>::memory_bytes(packets))
+    }
+
+    /// How long frames are held behind a hole, and how many at most on each channel: what comes meanwhile,
+    /// if frames are as long as they are on average.
+    fn held(&self) -> Option<(u64, usize)> {
+        let rate =
+            self.limit.map_or(PORT_RATE, |limit| limit.rate) / u64::from(self.channels_in.max(1));
+        let bytes = u128::from(rate) * u128::from(self.resequence) / 8_000_000_000;
+        let packets = (bytes / USUAL_FRAME) as usize;
+        let packets = packets.clamp(LEAST_HELD, MOST_HELD).next_power_of_two();
+        (self.resequence > 0).then_some((self.resequence, packets))
+    }
+
+    /// How many frames are held behind a hole at most, on each channel.
+    pub fn held_packets(&self) -> usize {
+        self.held().map_or(0, |(_, packets)| packets)
+    }
+
+    /// How packets are sent again: for how long to wait, in nanoseconds, at most, until what no repair
+    /// brings back is given up.
+    pub fn given_up_after(&self) -> Option<u64> {
+        let patience = self.retransmission?.patience(self.span(), self.timing.latency);
+        Some(patience.wait + 2 * patience.answer)
+    }
+
+    /// Has a gateway's rooms ask and answer, if that is wanted: to be called before their first turn.
+    pub fn retransmit<'a, P: ProtectRoom + ?Sized + 'a, R: RecoverRoom + ?Sized + 'a>(
+        &self,
+        protect: impl IntoIterator<Item = &'a mut P>,
+        recover: impl IntoIterator<Item = &'a mut R>,
+    ) {
+        if let Some(plan) = &self.retransmission {
+            let patience = plan.patience(self.span(), self.timing.latency);
+            nack::join(plan, patience, protect, recover);
         }
     }
 
@@ -578,6 +649,7 @@ impl Blueprint {
             pattern: Pattern::new(&self.encapsulation),
             oversize: self.oversize(),
             clamp: self.clamp(),
+            resequence: self.held(),
             decoder: self.decoder(),
         }
     }

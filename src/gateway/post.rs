@@ -69,6 +69,8 @@ pub enum RecoverOrder {
         /// The keys.
         opening: Opening,
     },
+    /// To the peer and back takes so many nanoseconds.
+    RoundTrip(u64),
 }
 
 /// A packet of a parcel's bytes and padding, or `None` when the pool is empty or it does not fit.
@@ -106,6 +108,7 @@ impl Obeyed {
 pub struct Sender<T>(Arc<ArrayQueue<T>>);
 
 impl<T> Clone for Sender<T> {
+    /// Another end into the same mailbox.
     fn clone(&self) -> Sender<T> {
         Sender(Arc::clone(&self.0))
     }

@@ -8,6 +8,7 @@
 //!   a rate, one may wait for that, as the policy of [`super::shaper`] says.
 
 mod keyed;
+mod resend;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use super::desk;
 use super::fit::{self, Teller};
 use super::flows::Publisher;
 use super::io::{Outbox, Receive, Transmit, fetched};
+use super::nack::resender::Resender;
 use super::post::{self, CodeNews, Mode, Obeyed, ProtectOrder};
 use super::settings::{LinkLocal, Oversize};
 use super::shaper::{Limit, Shaper};
@@ -101,6 +103,8 @@ pub struct Protect<L, W> {
     shaper: Option<Box<Shaper>>,
     /// Who answers packets that are too big, if anyone does.
     teller: Option<Box<Teller>>,
+    /// Who sends packets again, if anyone does.
+    resender: Option<Box<Resender>>,
     /// What becomes of frames.
     mode: Mode,
     /// Tells control so.
@@ -164,6 +168,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             dscp: 0,
             orders: None,
             teller: None,
+            resender: None,
             mode: Mode::Protect,
             obeyed: Obeyed::default(),
             news: None,
@@ -244,7 +249,8 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     pub fn next_deadline(&self) -> Option<u64> {
         let leaving = self.publisher.as_ref().and_then(|publisher| publisher.next_deadline());
         let shaper = self.shaper.as_ref();
-        let rate = shaper.and_then(|shaper| shaper.next_deadline(self.encoder.is_due()));
+        let due = self.encoder.is_due() || self.resends();
+        let rate = shaper.and_then(|shaper| shaper.next_deadline(due));
         [self.encoder.next_deadline(), leaving, rate].into_iter().flatten().min()
     }
 
@@ -384,6 +390,10 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                     Some(_) => self.stamp_keyed(mbuf),
                 };
                 let Some(packet) = packet else { return };
+                if let Some(resender) = &mut self.resender {
+                    let seq = self.encoder.next_seq() + self.stamped.len() as u64 - 1;
+                    resender.keep(seq, packet.data());
+                }
                 tally.sources += 1;
                 tally.source_bytes += len;
                 packet
@@ -630,6 +640,7 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         // queue that builds up when the WAN is full is the LAN port's.
         self.wan.send(now);
         self.take_orders(now);
+        self.resend(now);
         self.send_repairs(now);
         if self.encoder.is_changing() {
             self.retire_code();

@@ -8,6 +8,7 @@
 //!   packet wait for decoding.
 
 mod keyed;
+mod repeated;
 
 use std::sync::Arc;
 
@@ -18,7 +19,9 @@ use super::fit;
 use super::flows::Acks;
 use super::inbound::{Inbound, Verdict};
 use super::io::{Outbox, Receive, Transmit, fetched};
+use super::nack::asking::Asking;
 use super::post::{self, Heard, RecoverOrder, What};
+use super::resequence::Resequencer;
 use super::settings::Oversize;
 use super::worker::Room;
 use crate::control::counters::{Counter, RecoverCounters};
@@ -32,6 +35,7 @@ use crate::wire::Report;
 use crate::wire::control;
 use crate::wire::encap::{Arrival, Pattern};
 use crate::wire::icmp::Answer;
+use crate::wire::nack;
 use crate::wire::outer::Ether;
 use crate::wire::repair::{self, RepairHeader, repair_key};
 use crate::wire::seal::{KEYED_SHIM_LEN, Mode};
@@ -53,6 +57,8 @@ pub struct RecoverConfig {
     pub oversize: Oversize,
     /// The length of the frames that SYNs may ask for; none is any.
     pub clamp: Option<usize>,
+    /// How long frames are held behind a hole, in nanoseconds, and how many at most; none is not.
+    pub resequence: Option<(u64, usize)>,
     /// The window. Its `check` is overwritten.
     pub decoder: DecoderConfig,
 }
@@ -116,8 +122,14 @@ struct Delivery<L, O> {
     acks: Option<Box<Acks>>,
     /// The length of the frames that SYNs may ask for.
     clamp: Option<usize>,
+    /// The time of this turn.
+    now: u64,
     /// Answers to hosts on the LAN, from those that protect, if this room sends them.
     answers: Vec<post::Receiver<Answer>>,
+    /// Who has missing packets sent again, if anyone does.
+    asking: Option<Box<Asking>>,
+    /// Who holds frames behind a hole, if anyone does.
+    order: Option<Box<Resequencer<(Mbuf, Origin)>>>,
 }
 
 /// What a burst adds to the counters.
@@ -140,7 +152,16 @@ enum Origin {
 impl<L: Transmit, O: Observer> Delivery<L, O> {
     /// Sends a frame on, which is source packet `seq` unless it was bypassed.
     #[inline]
-    fn deliver(&mut self, now: u64, mut frame: Mbuf, origin: Origin, seq: u64) {
+    fn deliver(&mut self, now: u64, frame: Mbuf, origin: Origin, seq: u64) {
+        match self.order {
+            None => self.put(now, frame, origin, seq),
+            Some(_) => self.deliver_in_order(now, frame, origin, seq),
+        }
+    }
+
+    /// Puts a frame on the LAN.
+    #[inline]
+    fn put(&mut self, now: u64, mut frame: Mbuf, origin: Origin, seq: u64) {
         let counters = &self.counters;
         if let Some(max) = self.clamp {
             frame = fit::clamp(frame, max, &self.pool, &counters.mss_clamped);
@@ -182,6 +203,9 @@ impl<L: Transmit, O: Observer> Delivery<L, O> {
         };
         let kept = mbuf.keep();
         self.measure.rebuilt(now, rebuilt.seq, rebuilt.layer);
+        if let Some(asking) = &mut self.asking {
+            asking.holes_mut().filled(rebuilt.seq);
+        }
         self.deliver(now, mbuf, Origin::Rebuilt, rebuilt.seq);
         Some(kept)
     }
@@ -203,7 +227,12 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 measure: Measure::new(decoder.window()),
                 acks: None,
                 clamp: config.clamp,
+                now: 0,
                 answers: Vec::new(),
+                asking: None,
+                order: config
+                    .resequence
+                    .map(|(limit, most)| Box::new(Resequencer::new(limit, most))),
             },
             decoder,
             inbound: Inbound::default(),
@@ -331,8 +360,11 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         }
     }
 
-    fn hear(&self, at: u64, shim: &Shim, rest: &[u8], len: usize) {
+    /// Hands a control packet up, if its check is right.
+    #[cold]
+    fn hear(&mut self, at: u64, shim: &Shim, rest: &[u8], len: usize) {
         match control::verify(shim, rest) {
+            Ok(body) if nack::is_nack(body) => self.out.hear_nack(at, shim, body),
             Ok(body) => self.hand_up(at, What::Control(*shim), &[body], len),
             Err(bad) => self.reason(bad).add(1),
         }
@@ -361,6 +393,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 RecoverOrder::Keys { epoch, number, opening } => {
                     self.change_keys(now, epoch, number, opening);
                 }
+                RecoverOrder::RoundTrip(time) => self.out.set_round_trip(time),
             }
         }
     }
@@ -422,7 +455,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 self.source_key = self.checked(source_key(shim.channel, shim.epoch));
                 self.repair_key = self.checked(repair_key(shim.channel, shim.epoch));
                 self.decoder.restart(Confirmation::Check(self.source_key));
-                self.out.measure.restart(shim.channel, shim.epoch);
+                self.out.restart(now, shim.channel, shim.epoch);
                 true
             }
             Verdict::Unconfirmed => {
@@ -447,16 +480,18 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             && let Some(to) = self.inbound.judge_jump(seq, false)
         {
             self.settle(now);
+            self.out.jump(now, to, &self.decoder);
             self.decoder.jump_to(to);
             admission = self.decoder.admit(seq);
         }
-        let counters = &self.out.counters;
+        if admission == Admission::TooOld && self.out.misses(seq) {
+            // Its neighbours have left the window, so that the decoder has no use for it.
+            return self.deliver_late(now, shim, mbuf);
+        }
         match admission {
             Admission::New => {
-                let shim_len = if self.config.keys.is_some() { KEYED_SHIM_LEN } else { SHIM_LEN };
-                let cut = mbuf.trim_front(self.config.pattern.len() + shim_len);
-                debug_assert!(cut && mbuf.len() >= usize::from(shim.length));
-                mbuf.truncate(usize::from(shim.length));
+                self.out.came(seq);
+                self.strip(shim, &mut mbuf);
                 let frame = match mbuf.data() {
                     short if short.len() <= SHORT => {
                         Frame::Copied(copy_short(short, &mut self.copies[self.sources.len()]))
@@ -466,10 +501,19 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 self.sources.push(Source { seq, check: shim.check, frame });
                 self.out.deliver(now, mbuf, Origin::Source, seq);
             }
-            Admission::Duplicate => counters.duplicates_suppressed.add(1),
-            Admission::TooOld => counters.too_old.add(1),
-            Admission::Jump => counters.unconfirmed.add(1),
+            Admission::Duplicate => self.out.counters.duplicates_suppressed.add(1),
+            Admission::TooOld => self.out.counters.too_old.add(1),
+            Admission::Jump => self.out.counters.unconfirmed.add(1),
         }
+    }
+
+    /// Leaves of a verified source packet its frame.
+    #[inline]
+    fn strip(&self, shim: &Shim, mbuf: &mut Mbuf) {
+        let shim_len = if self.config.keys.is_some() { KEYED_SHIM_LEN } else { SHIM_LEN };
+        let cut = mbuf.trim_front(self.config.pattern.len() + shim_len);
+        debug_assert!(cut && mbuf.len() >= usize::from(shim.length));
+        mbuf.truncate(usize::from(shim.length));
     }
 
     /// Takes a verified repair packet, whose XOR lies behind so many bytes `before` it.
@@ -524,6 +568,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                 RepairFate::Jump => {
                     out.counters.unconfirmed.add(1);
                     if let Some(to) = inbound.judge_jump(last, true) {
+                        out.jump(now, to, decoder);
                         decoder.jump_to(to);
                     }
                 }
@@ -535,6 +580,9 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         out.lan.send(now);
         kept::release(decoder.take_departed());
         out.measure.follow(now, decoder);
+        if let Some(asking) = &mut out.asking {
+            asking.follow(now, decoder, &out.counters);
+        }
         out.counters.bad_rebuilt.set(decoder.refused());
         out.counters.repair_evicted.set(decoder.evicted());
     }
@@ -552,8 +600,10 @@ fn is_source(mbuf: &Mbuf, outer_len: usize) -> bool {
 
 impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
     fn poll(&mut self, now: u64) -> usize {
+        self.out.now = now;
         // What the port did not take last time goes first, and nothing is received meanwhile.
         self.settle_when_sent(now);
+        self.out.release(now);
         self.take_orders(now);
         if !self.out.lan.is_empty() {
             self.out.publish();
@@ -572,11 +622,12 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
             fit::send_answers(now, answers, lan, pool, counters);
         }
         self.out.publish();
-        count
+        count + self.out.take_posted()
     }
 
     fn finish(&mut self, now: u64) -> bool {
         self.settle_when_sent(now);
+        self.out.release_all(now);
         self.out.publish();
         self.out.lan.is_empty()
     }

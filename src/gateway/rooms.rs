@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::fit::Teller;
 use super::flows::{Acks, Publisher};
 use super::io::{Receive, Transmit};
+use super::nack::asking::Asking;
+use super::nack::resender::Resender;
 use super::post::{CodeNews, Heard, Obeyed, ProtectOrder, Receiver, RecoverOrder, Sender};
 use super::recover::Observer;
 use super::worker::Room;
@@ -24,6 +26,8 @@ pub trait ProtectRoom: Room {
     fn give_back_keys(&mut self, spent: Sender<Sealing>);
     /// The channel that it sends on.
     fn channel(&self) -> u8;
+    /// Has packets sent again, from now on.
+    fn resend_with(&mut self, resender: Resender);
     /// Has packets that are too big answered, from now on.
     fn answer(&mut self, teller: Teller);
     /// Has storage processes told of what leaves, from now on.
@@ -46,6 +50,10 @@ pub trait RecoverRoom: Room {
     fn give_back_keys(&mut self, spent: Sender<Opening>);
     /// The channel of the peer, and the longest frame that comes through it.
     fn keyed_channel(&self) -> (u8, usize);
+    /// Packets in its window.
+    fn window(&self) -> u64;
+    /// Has it ask for what no repair brings back, from now on.
+    fn ask_with(&mut self, asking: Asking);
     /// Has it send what is put into these mailboxes, from now on.
     fn answer_from(&mut self, mailboxes: Vec<Receiver<Answer>>);
     /// Has acknowledgements read in what is delivered, from now on.
@@ -102,6 +110,10 @@ macro_rules! protect_room {
             $room::channel(self)
         }
 
+        fn resend_with(&mut self, resender: Resender) {
+            $room::resend_with(self, resender);
+        }
+
         fn answer(&mut self, teller: Teller) {
             $room::answer(self, teller);
         }
@@ -135,6 +147,14 @@ macro_rules! recover_room {
 
         fn keyed_channel(&self) -> (u8, usize) {
             $room::keyed_channel(self)
+        }
+
+        fn window(&self) -> u64 {
+            $room::window(self)
+        }
+
+        fn ask_with(&mut self, asking: Asking) {
+            $room::ask_with(self, asking);
         }
 
         fn answer_from(&mut self, mailboxes: Vec<Receiver<Answer>>) {

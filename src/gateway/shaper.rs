@@ -181,6 +181,11 @@ impl Shaper {
         self.backlog.is_some() || self.bucket.is_open(Line::Full, 0)
     }
 
+    /// Whether the rate lets a packet go at once, sources apart.
+    pub(super) fn is_open(&self) -> bool {
+        self.bucket.is_open(Line::Full, 0)
+    }
+
     /// Where repairs wait, if they do.
     #[inline]
     pub(super) fn backlog(&mut self) -> Option<&mut Backlog> {

@@ -23,7 +23,7 @@ use loan::Loan;
 
 /// The traffic class of control packets where frames' classes are copied: CS6, network control
 /// (RFC 4594, section 3.2).
-const CONTROL_DSCP: u8 = 48;
+pub(super) const CONTROL_DSCP: u8 = 48;
 /// How often rooms are asked what the link has done, in nanoseconds: twice for each report that is urgent.
 const ASK: u64 = 50_000_000;
 /// Letters of a change of the code: what it has begun with, and the old one.
@@ -42,6 +42,8 @@ pub struct Steward {
     wishes: Wishes,
     /// The peer's epoch, as the rooms were told.
     announced: Option<u32>,
+    /// The round trip, as the rooms were told, in nanoseconds.
+    round_trip: u64,
     unposted: u64,
     /// When rooms are next asked what the link has done.
     ask_at: u64,
@@ -90,6 +92,7 @@ impl Steward {
             policy,
             wishes: Wishes::default(),
             announced: None,
+            round_trip: 0,
             unposted: 0,
             ask_at: 0,
         }
@@ -159,6 +162,7 @@ impl Steward {
             }
         });
         self.announce();
+        self.time();
         self.point();
     }
 
@@ -296,6 +300,18 @@ impl Steward {
         let told = |room: &&Recovering| room.orders.send(RecoverOrder::Epoch(epoch));
         if self.recover.iter().filter(told).count() == self.recover.len() {
             self.announced = Some(epoch);
+        }
+    }
+
+    /// Tells the rooms how long an answer may take, when that is worth telling.
+    fn time(&mut self) {
+        let Some(trip) = self.supervisor.peer().round_trip() else { return };
+        let trip = trip.mean + 4 * trip.variation;
+        if trip.abs_diff(self.round_trip) > self.round_trip / 8 {
+            let told = |room: &&Recovering| room.orders.send(RecoverOrder::RoundTrip(trip));
+            if self.recover.iter().filter(told).count() == self.recover.len() {
+                self.round_trip = trip;
+            }
         }
     }
 

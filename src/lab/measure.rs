@@ -118,6 +118,10 @@ impl Measurements {
     }
 
     fn source(&mut self, now: u64, seq: u64, fate: &Fate) {
+        if seq < self.sent.len() as u64 {
+            // Sent again: it was counted.
+            return;
+        }
         self.source_sent += 1;
         self.source_lost += u64::from(fate.dropped.is_some());
         // Numbers begin at 0 and enter the WAN in order.

@@ -240,13 +240,13 @@ impl Bench {
             west_wan.tx_queue(0)?,
             pool.clone(),
         );
-        let east_protect = Protect::new(
+        let mut east_protect = Protect::new(
             east.protect(0, experiment.epoch, EAST_MAC, WEST_MAC),
             east_lan.rx_queue(0)?,
             east_wan.tx_queue(0)?,
             pool.clone(),
         );
-        let west_recover = Recover::new(
+        let mut west_recover = Recover::new(
             west.recover(0),
             west_wan.rx_queue(0)?,
             west_lan.tx_queue(0)?,
@@ -254,13 +254,16 @@ impl Bench {
             (),
         );
         let stamped = Stamped { inner: east_lan.tx_queue(0)?, stamps: Vec::new() };
-        let east_recover = Recover::new(
+        let mut east_recover = Recover::new(
             east.recover(0),
             east_wan.rx_queue(0)?,
             stamped,
             pool.clone(),
             Deliveries::default(),
         );
+
+        west.retransmit([&mut west_protect], [&mut west_recover]);
+        east.retransmit([&mut east_protect], [&mut east_recover]);
 
         let mut reader = None;
         if let Some(socket) = &experiment.netsync {
@@ -350,6 +353,8 @@ impl Bench {
             self.west_protect.next_deadline(),
             self.wan.next_deadline(),
             self.east_protect.next_deadline(),
+            self.east_recover.next_deadline(),
+            self.west_recover.next_deadline(),
         ];
         events.into_iter().flatten().min()
     }

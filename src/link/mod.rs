@@ -16,6 +16,7 @@ pub mod event;
 pub mod handshake;
 pub mod heard;
 pub mod hello;
+pub mod holes;
 pub mod keys;
 pub mod measure;
 pub mod mismatch;
@@ -26,6 +27,7 @@ pub mod probe;
 pub mod replay;
 pub mod report;
 pub mod round_trip;
+pub mod store;
 pub mod strangers;
 pub mod supervisor;
 #[cfg(test)]

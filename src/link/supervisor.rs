@@ -187,7 +187,7 @@ impl Supervisor {
         let outcome = match control::parse(heard.bytes.bytes()) {
             Ok((Type::Hello, fields)) => hellos.hear(heard.at, &shim, len, fields, events),
             Ok((Type::Report, fields)) => accounts.hear(fields),
-            Ok((Type::Handshake, _)) => Err(Bad::Kind),
+            Ok((Type::Handshake | Type::Nack, _)) => Err(Bad::Kind),
             Err(bad) => Err(bad),
         };
         match outcome {

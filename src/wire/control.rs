@@ -34,6 +34,8 @@ pub enum Type {
     Handshake = 2,
     /// What the link did.
     Report = 3,
+    /// What the sender of this misses, and asks for.
+    Nack = 4,
 }
 
 /// Who sends control packets: one life of one gateway.
@@ -128,6 +130,7 @@ pub fn parse(body: &[u8]) -> Result<(Type, &[u8]), Bad> {
         [1, 0, fields @ ..] => Ok((Type::Hello, fields)),
         [2, 0, fields @ ..] => Ok((Type::Handshake, fields)),
         [3, 0, fields @ ..] => Ok((Type::Report, fields)),
+        [4, 0, fields @ ..] => Ok((Type::Nack, fields)),
         [_, _, ..] => Err(Bad::Kind),
         _ => Err(Bad::Truncated),
     }
@@ -150,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_is_emitted_is_verified_and_parsed() {
-        for kind in [Type::Hello, Type::Handshake, Type::Report] {
+        for kind in [Type::Hello, Type::Handshake, Type::Report, Type::Nack] {
             let packet = emit(SENDER, 5, kind, &[1, 2, 3]).unwrap().padded_to(60);
             let mut bytes = vec![0; packet.len()];
             packet.write(&mut bytes);

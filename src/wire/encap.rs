@@ -217,6 +217,13 @@ impl Outer {
         self.bytes[..6].copy_from_slice(&mac);
     }
 
+    /// Has a packet that was written earlier go to where packets go now.
+    pub fn redirect(&self, packet: &mut [u8]) {
+        if let Some(to) = packet.get_mut(..6) {
+            to.copy_from_slice(&self.bytes[..6]);
+        }
+    }
+
     /// Whether the traffic class is wanted of each frame.
     #[inline]
     pub fn copies_dscp(&self) -> bool {

@@ -20,6 +20,7 @@ pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
 pub mod mss;
+pub mod nack;
 pub mod named;
 pub mod node;
 pub mod outer;

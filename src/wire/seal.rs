@@ -236,6 +236,8 @@ pub struct Sealing {
     pub source: Sealer,
     /// Repair packets.
     pub repair: Sealer,
+    /// Nacks.
+    pub control: Sealer,
 }
 
 impl Sealing {
@@ -244,6 +246,7 @@ impl Sealing {
         Sealing {
             source: Sealer::new(session, Purpose::Source, mode, channel),
             repair: Sealer::new(session, Purpose::Repair, mode, channel),
+            control: Sealer::new(session, Purpose::Control, mode, channel),
         }
     }
 }

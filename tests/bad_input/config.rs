@@ -153,6 +153,31 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
             "encapsulation = \"transparent\"\n[code]\nintegrity = \"off\"",
             &["code.integrity", "got \"off\"", "expected \"check\""],
         ),
+        (
+            "[wan]",
+            "resequence = \"2s\"\n[wan]",
+            &["lan.resequence", "got 2000 ms, expected 0ms to 1s"],
+        ),
+        (
+            "[[worker]]",
+            "[link]\nreliability = \"arq\"\n[[worker]]",
+            &["gateway.toml:14", "arq", "`fec` or `fec+nack`"],
+        ),
+        (
+            "[[worker]]",
+            "[link]\nround_trip = \"10us\"\n[[worker]]",
+            &["link.round_trip", "got 10 us, expected 100us to 5s"],
+        ),
+        (
+            "[[worker]]",
+            "[link]\nretransmit = \"1KiB\"\n[[worker]]",
+            &["link.retransmit", "got 1024 bytes, expected 64KiB to 64GiB"],
+        ),
+        (
+            "[[worker]]",
+            "[link]\nreliability = \"fec+nack\"\nretransmit = \"4GiB\"\n[[worker]]",
+            &["code.layers", "a smaller wan.queue or link.retransmit"],
+        ),
         ("rooms =", "core = 99999\nrooms =", &["worker", "core 99999 does not exist"]),
         ("net_null1", "net_null0", &["wan.port", "got net_null0", "expected another"]),
         ("net_null1", "null 1", &["gateway.toml:9", "null 1", "expected a PCI address"]),

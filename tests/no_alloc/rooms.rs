@@ -10,7 +10,9 @@ use maelstrom::gateway::flows::{Acks, Exit, Filter, Publisher, PublisherConfig, 
 use maelstrom::gateway::post::{
     CodeNews, Heard, Mode, Obeyed, Parcel, ProtectOrder, Receiver, RecoverOrder, Sender, mailbox,
 };
-use maelstrom::gateway::{Blueprint, Limit, Overload, Protect, Recover, Room, Side};
+use maelstrom::gateway::{
+    Blueprint, Limit, Overload, Protect, Recover, Retransmission, Room, Side,
+};
 use maelstrom::lab::loss::LossProcess;
 use maelstrom::wire::Report;
 use maelstrom::wire::control::{self, Type};
@@ -77,6 +79,11 @@ impl Path {
         let mut west =
             Blueprint { wan_mtu: 1600, limit, encapsulation, ..Blueprint::new(Side::West, code) };
         west.timing.latency = 500_000;
+        // Where there is no rate: each of these costs the others some of what they are tested with.
+        if limit.is_none() {
+            west.retransmission = Some(Retransmission { buffer: 1 << 20, round_trip: 1_000_000 });
+            west.resequence = 300_000;
+        }
         let encapsulation = over(Tunnel { ours: peer, peer: ours, ..tunnel });
         let east = Blueprint { side: Side::East, encapsulation, ..west.clone() };
         let rx = |port: &maelstrom::dpdk::Port| port.rx_queue(0).expect("its queue");
@@ -101,6 +108,8 @@ impl Path {
         };
         protect.tell(Publisher::new(publisher, segment.workers.pop().expect("a writer")));
         recover.read_acks(Acks::new(filter, segment.acks.pop().expect("a writer")));
+        // Both rooms are one gateway's here, which asks itself.
+        west.retransmit([&mut protect], [&mut recover]);
         let (to_protect, orders) = mailbox(64);
         let (told, news) = mailbox(4);
         protect.obey(orders, Obeyed::default(), told);
@@ -252,6 +261,9 @@ fn a_million_packets_through_the_rooms_allocate_nothing() {
     assert_eq!(delivered + counters.control_sent.get(), path.received);
     assert!(counters.control_heard.get() > 1000 && counters.control_unheard.get() > 1000);
     assert!(path.changes > 50 && path.reported > 1000, "{} changes", path.changes);
+    let [answered, given_up] = [&counters.answered, &counters.given_up].map(|count| count.get());
+    assert!(answered > 1000, "{answered} answered, {given_up} given up");
+    assert!(counters.hole_skipped.get() > 1000);
     assert!(recovered > PACKETS / 100, "{recovered} of {} rebuilt", path.sent);
     let protect = path.protect.counters();
     assert!(protect.repair_flushed.get() > PACKETS / 100);

@@ -20,6 +20,9 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     /// before.
     pub fn set_keys(&mut self, sealing: Sealing) -> Option<Sealing> {
         debug_assert!(self.config.keys.is_some());
+        if let Some(resender) = &mut self.resender {
+            resender.forget();
+        }
         self.sealing.replace(sealing)
     }
 

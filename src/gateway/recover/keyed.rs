@@ -8,6 +8,7 @@ use crate::gateway::io::{Receive, Transmit};
 use crate::gateway::post;
 use crate::link::What;
 use crate::link::replay::{Replay, WideReplay};
+use crate::wire::nack;
 use crate::wire::outer::MIN_FRAME;
 use crate::wire::repair::RepairHeader;
 use crate::wire::seal::{KEYED_SHIM_LEN, Opener, Opening, Resealer};
@@ -131,7 +132,8 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
         if let (Some(old), Confirmation::Tag(again)) = (old.into(), confirmation) {
             self.keyring.give_back(old, again);
         }
-        self.out.measure.restart(self.config.channel, epoch);
+        // Without a packet, nobody says what time it is; the last one's is near enough.
+        self.out.restart(self.out.now, self.config.channel, epoch);
     }
 
     /// Hands up what nobody has opened. Anybody can send that, so half the mailbox is kept for what the
@@ -197,7 +199,10 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
                     let body = mbuf.data().get(outer_len + KEYED_SHIM_LEN..).unwrap_or_default();
                     let body = &body[..usize::from(shim.length).min(body.len())];
                     let what = What::Opened { shim: *shim, keys: number };
-                    self.hand_up(now, what, &[body], mbuf.len());
+                    match nack::is_nack(body) {
+                        true => self.out.hear_nack(now, shim, body),
+                        false => self.hand_up(now, what, &[body], mbuf.len()),
+                    }
                 }
             },
         }

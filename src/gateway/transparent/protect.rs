@@ -24,6 +24,7 @@ use crate::gateway::desk;
 use crate::gateway::fit::{self, Teller};
 use crate::gateway::flows::Publisher;
 use crate::gateway::io::{Outbox, Receive, Transmit, fetched};
+use crate::gateway::nack::resender::Resender;
 use crate::gateway::post::{self, CodeNews, Mode, Obeyed, ProtectOrder};
 use crate::gateway::protect::{max_bypassed, note};
 use crate::gateway::settings::LinkLocal;
@@ -168,6 +169,9 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     ) {
         (self.orders, self.obeyed, self.news) = (Some(orders), obeyed, Some(news));
     }
+
+    /// Nothing is sent again: the configuration refuses that, since frames bear no numbers.
+    pub fn resend_with(&mut self, _resender: Resender) {}
 
     /// There are no keys to give back.
     pub fn give_back_keys(&mut self, _spent: post::Sender<Sealing>) {}

@@ -22,6 +22,7 @@ use crate::gateway::fit;
 use crate::gateway::flows::Acks;
 use crate::gateway::inbound::{Inbound, Verdict};
 use crate::gateway::io::{Outbox, Receive, Transmit, fetched};
+use crate::gateway::nack::asking::Asking;
 use crate::gateway::post::{self, Heard, RecoverOrder};
 use crate::gateway::settings::LinkLocal;
 use crate::gateway::worker::Room;
@@ -186,6 +187,14 @@ impl<W: Receive, L: Transmit> Recover<W, L> {
         self.desk = Desk::new(number, orders, heard, reports);
     }
 
+    /// Packets in its window.
+    pub fn window(&self) -> u64 {
+        self.config.decoder.window as u64
+    }
+
+    /// Nothing is asked for: the configuration refuses that, since frames bear no numbers.
+    pub fn ask_with(&mut self, _asking: Asking) {}
+
     /// There are no keys to give back.
     pub fn give_back_keys(&mut self, _spent: post::Sender<Opening>) {}
 
@@ -306,7 +315,7 @@ impl<W: Receive, L: Transmit> Recover<W, L> {
                 }
                 RecoverOrder::Epoch(epoch) => self.inbound.announce(epoch),
                 // Frames bear no numbers, so nobody knows what was lost.
-                RecoverOrder::Report => {}
+                RecoverOrder::Report | RecoverOrder::RoundTrip(_) => {}
                 // Frames that cross as they are can't be sealed: the configuration refuses keys.
                 RecoverOrder::Keys { .. } => {}
             }
