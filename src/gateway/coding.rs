@@ -78,6 +78,7 @@ pub struct Build {
 /// What came of it.
 pub struct Built {
     build: Build,
+    #[allow(clippy::vec_box, reason = "rooms are handed the box, and must not allocate one")]
     codes: Vec<Box<Codes>>,
 }
 

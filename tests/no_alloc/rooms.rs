@@ -37,6 +37,7 @@ struct Path {
     news: Receiver<CodeNews>,
     reports: Receiver<Report>,
     /// Codes that are no room's at present, and how many changes have come to their end.
+    #[allow(clippy::vec_box, reason = "rooms are handed the box")]
     codes: Vec<Box<Codes>>,
     changes: u64,
     reported: u64,
