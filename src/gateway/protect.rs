@@ -604,7 +604,10 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.wan.send(now);
         self.take_orders(now);
         self.send_repairs(now);
-        if !self.wan.is_empty() {
+        // A port that refused a repair may have taken the whole outbox since. (With a rate, sources wait
+        // for repairs in the shaper's queue.)
+        let owing = self.shaper.is_none() && self.encoder.is_due();
+        if owing || !self.wan.is_empty() {
             self.publish(now, false);
             return 0;
         }
