@@ -95,6 +95,8 @@ counters! {
         mss_clamped,
         /// Dropped: the buffer had no room for the headers.
         no_headroom,
+        /// Dropped: the epoch has no numbers left.
+        numbers_used_up,
         /// Dropped: keys are configured, and none were agreed upon yet.
         no_keys,
         /// Dropped: no buffer was free to encrypt it into.
@@ -263,13 +265,14 @@ counters! {
 impl ProtectCounters {
     /// The reasons for which a frame from the LAN was dropped, and how many were.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 10] = [
+        const REASONS: [&str; 11] = [
             "link_local_dropped",
             "peer_down",
             "runt",
             "too_large",
             "too_big",
             "no_headroom",
+            "numbers_used_up",
             "no_keys",
             "seal_failed",
             "no_next_hop",

@@ -24,6 +24,7 @@ use super::worker::Room;
 use crate::control::counters::ProtectCounters;
 use crate::dpdk::mbuf::{self, BURST, Burst, Mbuf};
 use crate::dpdk::{Kept, Mempool, kept};
+use crate::fec::seq::LIMIT;
 use crate::fec::{CheckKey, Codes, Encoder, EncoderConfig, Repair, SHORT, copy_short};
 use crate::wire::encap::{Outer, dscp_of};
 use crate::wire::icmp::TooBig;
@@ -183,6 +184,13 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         (self.orders, self.obeyed) = (Some(orders), obeyed);
     }
 
+    /// Numbers its packets from `seq` on instead of 0: to be called before the first turn, and not where
+    /// storage processes are told, which are told of packets counted from 0.
+    pub fn begin_at(&mut self, seq: u64) {
+        debug_assert!(self.publisher.is_none());
+        self.encoder.begin_at(seq);
+    }
+
     /// Its counters, to be read from anywhere.
     pub fn counters(&self) -> Arc<ProtectCounters> {
         Arc::clone(&self.counters)
@@ -274,6 +282,10 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     fn stamp(&mut self, mut mbuf: Mbuf) -> Option<Mbuf> {
         let nth = self.stamped.len();
         let seq = self.encoder.next_seq() + nth as u64;
+        if seq >= LIMIT {
+            self.counters.numbers_used_up.add(1);
+            return None;
+        }
         let frame = mbuf.data();
         let length = frame.len();
         let check = self.source_key.map_or(0, |key| key.check(seq, frame));
