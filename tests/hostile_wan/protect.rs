@@ -105,7 +105,7 @@ fn frames_beyond_the_last_number_are_dropped() {
     let numbers = shims.filter(|shim| shim.kind == Kind::Source).map(|shim| shim.seq);
     assert!(numbers.eq(LIMIT - 50..LIMIT));
     // The last ones are protected as any.
-    let lost = |n: usize| n >= 10 && n % 9 == 0;
+    let lost = |n: usize| n >= 10 && n.is_multiple_of(9);
     let mut sources = 0;
     let arriving: Vec<Vec<u8>> = packets
         .into_iter()
