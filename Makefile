@@ -1,12 +1,15 @@
 # `make demo` shows the product on a capture; `make test` is what every change must pass. Both
 # install what they need from Debian, saying so first. Nothing here needs root or hugepages.
 
-.PHONY: help setup demo bench test lint unit fuzz plots netsync install-netsync
+.PHONY: help setup demo bench test lint unit soak fuzz plots netsync install-netsync
 .DEFAULT_GOAL := help
 
 CARGO := cargo
 SECONDS := 60
 TARGETS :=
+SEEDS := 100000
+FROM := 1
+TRACE := 0
 PREFIX := /usr/local
 DESTDIR :=
 BUILT := $(or $(CARGO_TARGET_DIR),target)/release
@@ -15,6 +18,8 @@ help:
 	@echo "make demo   play a real capture through a pair of gateways and a lossy WAN (a minute or two)"
 	@echo "make bench  measure what one core of this machine does; rewrites perf/RESULTS.md (five minutes)"
 	@echo "make test   formatting, lints, all tests, and the demo's assertions (about ten minutes)"
+	@echo "make soak   two gateways against everything at once, in virtual time: SEEDS=1000 FROM=1 says which"
+	@echo "            seeds (some minutes for a thousand), TRACE=1 prints what each packet met"
 	@echo "make plots  draw what redundancy buys, overhead against residual: docs/frontier.svg,"
 	@echo "            and how the code follows a link: docs/adapt.svg (three minutes)"
 	@echo "make install-netsync  the C library of storage processes, below PREFIX=/usr/local (no DPDK needed)"
@@ -54,6 +59,10 @@ unit: setup
 	$(CARGO) test -p maelstrom-fuzz --no-default-features
 	$(CARGO) test -p netsync -p netsync-capi
 	$(CARGO) test -p netsync --features loom --release --lib models
+
+# Says which seeds failed, and how to replay each.
+soak: setup
+	@SEEDS=$(SEEDS) FROM=$(FROM) TRACE=$(TRACE) $(CARGO) test --quiet --release --test soak
 
 # What fails is saved where `make test` replays it. The bounded run is part of `make test`.
 fuzz: setup

@@ -95,6 +95,8 @@ counters! {
         mss_clamped,
         /// Dropped: the buffer had no room for the headers.
         no_headroom,
+        /// Dropped: the epoch has no numbers left.
+        numbers_used_up,
         /// Dropped: keys are configured, and none were agreed upon yet.
         no_keys,
         /// Dropped: no buffer was free to encrypt it into.
@@ -318,6 +320,7 @@ impl ProtectCounters {
             "too_large",
             "too_big",
             "no_headroom",
+            "numbers_used_up",
             "no_keys",
             "seal_failed",
             "no_next_hop",

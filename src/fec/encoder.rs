@@ -202,7 +202,13 @@ impl Encoder {
         encoder
     }
 
-    /// The sequence number that the next packet will get.
+    /// Begins at another number than 0: to be called before the first packet.
+    pub fn begin_at(&mut self, seq: u64) {
+        self.next = seq.min(seq::LIMIT);
+        self.begin(self.current);
+    }
+
+    /// The sequence number that the next packet will get; [`seq::LIMIT`] when they are used up.
     pub fn next_seq(&self) -> u64 {
         self.next
     }

@@ -27,6 +27,7 @@ use super::worker::Room;
 use crate::control::counters::ProtectCounters;
 use crate::dpdk::mbuf::{self, BURST, Burst, Mbuf};
 use crate::dpdk::{Kept, Mempool, kept};
+use crate::fec::seq::LIMIT;
 use crate::fec::{CheckKey, Codes, Encoder, EncoderConfig, Repair, SHORT, copy_short};
 use crate::wire::encap::{Outer, dscp_of};
 use crate::wire::icmp::TooBig;
@@ -200,6 +201,13 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         (self.orders, self.obeyed, self.news) = (Some(orders), obeyed, Some(news));
     }
 
+    /// Numbers its packets from `seq` on instead of 0: to be called before the first turn, and not where
+    /// storage processes are told, which are told of packets counted from 0.
+    pub fn begin_at(&mut self, seq: u64) {
+        debug_assert!(self.publisher.is_none());
+        self.encoder.begin_at(seq);
+    }
+
     /// Its counters, to be read from anywhere.
     pub fn counters(&self) -> Arc<ProtectCounters> {
         Arc::clone(&self.counters)
@@ -312,6 +320,10 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     fn stamp(&mut self, mut mbuf: Mbuf) -> Option<Mbuf> {
         let nth = self.stamped.len();
         let seq = self.encoder.next_seq() + nth as u64;
+        if seq >= LIMIT {
+            self.counters.numbers_used_up.add(1);
+            return None;
+        }
         let frame = mbuf.data();
         let length = frame.len();
         let check = self.source_key.map_or(0, |key| key.check(seq, frame));
@@ -645,7 +657,10 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         if self.encoder.is_changing() {
             self.retire_code();
         }
-        if !self.wan.is_empty() {
+        // A port that refused a repair may have taken the whole outbox since. (With a rate, sources wait
+        // for repairs in the shaper's queue.)
+        let owing = self.shaper.is_none() && self.encoder.is_due();
+        if owing || !self.wan.is_empty() {
             self.publish(now, false);
             return 0;
         }

@@ -1,6 +1,6 @@
 //! Ports that take little, or nothing for a while: nothing is lost, nothing changes places.
 
-use maelstrom::gateway::Room;
+use maelstrom::gateway::{Blueprint, Room, Side};
 
 use crate::common::Random;
 use crate::harness::{EPOCH, Far, Near, SHIM, frames};
@@ -43,6 +43,22 @@ fn a_wan_that_is_full_makes_the_lan_wait() {
         let arriving: Vec<Vec<u8>> = packets.iter().filter(|p| !lost(p)).cloned().collect();
         assert_eq!(far.feed(&arriving).len(), 1000, "seed {seed}");
     }
+}
+
+/// A port that takes nothing and, asked once more, all of the outbox: repairs may still be due then, and
+/// they go before anything else is received.
+#[test]
+fn repairs_that_wait_in_the_encoder_make_the_lan_wait() {
+    let code = "1:1,1,1,1".parse().unwrap();
+    let blueprint = Blueprint { wan_mtu: 1600, sparse: None, ..Blueprint::new(Side::West, code) };
+    let mut near = Near::of(&blueprint, EPOCH);
+    near.wan.takes.lock().unwrap().extend([0, 40].repeat(2000));
+    let sent = frames(1, 640);
+    let mut packets = near.send(&sent);
+    while !near.room.finish(near.now) {}
+    packets.extend(near.wan.take_sent());
+    assert_eq!((near.count("repair_shed"), near.count("repair_sent")), (0, 4 * 640));
+    assert_eq!(packets.len(), 5 * 640);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! LAN → WAN: what becomes of frames that can't be protected.
 
+use maelstrom::fec::seq::LIMIT;
 use maelstrom::gateway::{Blueprint, LinkLocal, Oversize, Side};
+use maelstrom::wire::shim::{Kind, Shim};
 
 use crate::harness::{EPOCH, Far, Near, Port, SHIM, blueprint, frames};
 
@@ -89,4 +91,33 @@ fn frames_come_out_as_they_went_in() {
     assert!(packets.iter().all(|packet| packet.len() <= SHIM + 1600));
     assert!(far.feed(&packets) == sent);
     assert_eq!(far.refusals(), []);
+}
+
+/// No number repeats, not even the last one: what finds none left does not leave.
+#[test]
+fn frames_beyond_the_last_number_are_dropped() {
+    let mut near = Near::new(EPOCH);
+    near.room.begin_at(LIMIT - 50);
+    let sent = frames(1, 80);
+    let packets = near.send(&sent);
+    assert_eq!((near.count("source_sent"), near.count("numbers_used_up")), (50, 30));
+    let shims = packets.iter().map(|packet| Shim::parse(&packet[SHIM..]).expect("a good shim").0);
+    let numbers = shims.filter(|shim| shim.kind == Kind::Source).map(|shim| shim.seq);
+    assert!(numbers.eq(LIMIT - 50..LIMIT));
+    // The last ones are protected as any.
+    let lost = |n: usize| n >= 10 && n.is_multiple_of(9);
+    let mut sources = 0;
+    let arriving: Vec<Vec<u8>> = packets
+        .into_iter()
+        .filter(|packet| {
+            let is_source = packet[SHIM] >> 2 & 3 == 0;
+            sources += usize::from(is_source);
+            !(is_source && lost(sources - 1))
+        })
+        .collect();
+    let mut out = Far::new().feed(&arriving);
+    let mut expected = sent[..50].to_vec();
+    out.sort();
+    expected.sort();
+    assert!(out == expected, "{} of 50 came out", out.len());
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use maelstrom::fec::SPARSE_ID;
 use maelstrom::wire::outer::Ether;
 use maelstrom::wire::repair::RepairHeader;
 use maelstrom::wire::shim::{Kind, Shim};
@@ -36,7 +37,7 @@ pub struct Truth {
     /// When what was sent is gone, and is yet to count.
     leaving: VecDeque<(u64, Gone)>,
     left: u64,
-    /// Repairs seen, of codes for dense and for sparse traffic.
+    /// Repairs seen: of codes for dense traffic, and of those for sparse traffic.
     pub by_code: [u64; 2],
 }
 
@@ -60,7 +61,7 @@ impl Truth {
             Kind::Named => panic!("a circuit with shims"),
             Kind::Repair => {
                 let (header, _) = RepairHeader::parse(&shim, rest, None).unwrap();
-                self.by_code[usize::from(header.code_id & 1)] += 1;
+                self.by_code[usize::from(header.code_id & SPARSE_ID)] += 1;
                 let members = header.members.iter().collect();
                 self.leaving.push_back((gone, Gone::Repair(members)));
             }

@@ -1,0 +1,472 @@
+//! What a seed means: two gateways, a WAN, traffic, and a list of stretches of time in which things go
+//! wrong, then one in which they heal, then one in which all is well.
+
+use maelstrom::fec::Code;
+use maelstrom::fec::seq::LIMIT;
+use maelstrom::gateway::settings::LinkSettings;
+use maelstrom::gateway::{Blueprint, Limit, Overload, Oversize, Side};
+use maelstrom::link::PeerDown;
+use maelstrom::wire::repair::REPAIR_LEN;
+use maelstrom::wire::seal::Mode;
+use maelstrom::wire::shim::Integrity;
+
+use crate::common::Random;
+use crate::way::Weather;
+
+const MS: u64 = 1_000_000;
+/// How long a pair may take to be well again once all faults have ended.
+pub const HEALING: u64 = 1_000 * MS;
+
+/// When frames come.
+#[derive(Clone, Copy, Debug)]
+pub enum Pattern {
+    Steady {
+        gap: u64,
+    },
+    /// At random, so far apart on average.
+    Random {
+        gap: u64,
+    },
+    /// Trains of up to so many frames, and pauses.
+    Trains {
+        most: u64,
+        gap: u64,
+        pause: u64,
+    },
+}
+
+impl Pattern {
+    /// About how far apart frames are.
+    pub fn mean(&self) -> u64 {
+        match *self {
+            Pattern::Steady { gap } | Pattern::Random { gap } => gap.max(1),
+            Pattern::Trains { most, gap, pause } => (gap + 2 * pause / (most + 1)).max(1),
+        }
+    }
+}
+
+/// A gateway dies.
+#[derive(Clone, Copy, Debug)]
+pub struct Kill {
+    /// How long it is gone.
+    pub down: u64,
+    /// By how much its next epoch differs.
+    pub step: u32,
+}
+
+/// A stretch of time.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    pub length: u64,
+    pub traffic: [Pattern; 2],
+    pub weather: [Weather; 2],
+    /// At its beginning, of each gateway.
+    pub kills: [Option<Kill>; 2],
+    /// Which ports of each gateway take a few packets at a time.
+    pub slow: [[bool; 2]; 2],
+    /// How many mbufs are left to each gateway.
+    pub left: [Option<u32>; 2],
+    /// Which code takes over at its beginning.
+    pub codes: [Option<Code>; 2],
+    /// The gateways have keys that don't fit.
+    pub strangers: bool,
+}
+
+/// All that a seed decides, but for chance on the way.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub seed: u64,
+    pub blueprints: [Blueprint; 2],
+    pub epochs: [u32; 2],
+    /// The number of each gateway's first packet.
+    pub first: [u64; 2],
+    pub delay: u64,
+    /// The least time from one turn to the next: a worker that rests.
+    pub nap: u64,
+    pub stretches: Vec<Stretch>,
+    /// From which stretch on all is to be delivered.
+    pub well: usize,
+    /// There are bursts that the code promises to repair, and nothing else.
+    pub promised: bool,
+    /// The mean size of a frame, about.
+    pub sizes: Sizes,
+    /// Whether there are storage processes in the west.
+    pub watched: bool,
+    pub link: LinkSettings,
+}
+
+/// How long frames are.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    kind: u64,
+    most: u64,
+    limit: u64,
+    /// Of 1000 frames, those that no gateway protects.
+    odd: u64,
+}
+
+pub enum Odd {
+    None,
+    Runt,
+    LinkLocal,
+    TooLong,
+}
+
+impl Sizes {
+    pub fn draw(&self, random: &mut Random) -> (Odd, u64) {
+        if self.odd > 0 && random.below(1000) < self.odd {
+            return match random.below(4) {
+                0 => (Odd::Runt, 1 + random.below(13)),
+                1 => (Odd::LinkLocal, 60),
+                _ => (Odd::TooLong, self.most + 1 + random.below(self.limit - self.most)),
+            };
+        }
+        let len = match self.kind {
+            0 => 60,
+            1 => 14 + random.below(115),
+            2 => self.most,
+            3 => 14 + random.below(self.most - 13),
+            _ => match random.below(12) {
+                0..7 => 60,
+                7..11 => 576,
+                _ => self.most,
+            },
+        };
+        (Odd::None, len.min(self.most))
+    }
+
+    fn mean(&self) -> u64 {
+        match self.kind {
+            0 => 60,
+            1 => 72,
+            2 => self.most,
+            3 => self.most / 2 + 7,
+            _ => (60 * 7 + 576 * 4 + self.most) / 12,
+        }
+    }
+}
+
+/// A code whose spans a short run fills.
+fn code(random: &mut Random) -> Code {
+    let group = [1, 2, 3, 4, 6, 8, 8, 10, 12, 16, 20][random.below(11) as usize];
+    let layers = 1 + random.below(4);
+    let largest = if random.below(8) == 0 { 100 } else { 2 + random.below(30) };
+    let guard = ["", "", "+g0.5", "+g1", "+g1", "+g2", "+g3.5"][random.below(7) as usize];
+    let mixed = random.below(4) == 0;
+    let each: Vec<String> = (0..layers)
+        .map(|_| {
+            let interleave = 1 + random.below(largest);
+            let group = if mixed { 1 + random.below(16) } else { group };
+            format!("{group}x{interleave}")
+        })
+        .collect();
+    format!("{}{guard}", each.join("/")).parse().expect("a code")
+}
+
+fn pattern(random: &mut Random) -> Pattern {
+    let gap = [300, 1_000, 3_000, 10_000, 40_000, 200_000][random.below(6) as usize];
+    match random.below(4) {
+        0 | 1 => Pattern::Steady { gap },
+        2 => Pattern::Random { gap },
+        _ => Pattern::Trains {
+            most: 1 + random.below(300),
+            gap: [0, 200, 1_200][random.below(3) as usize],
+            pause: (1 + random.below(40)) * MS / 4,
+        },
+    }
+}
+
+/// One way's weather.
+fn weather(random: &mut Random) -> Weather {
+    let loss = match random.below(6) {
+        0 => format!("iid:{}", [0.0001, 0.001, 0.01, 0.05, 0.3][random.below(5) as usize]),
+        1 | 2 => format!(
+            "ge:{},{}",
+            [0.001, 0.01, 0.03, 0.1][random.below(4) as usize],
+            [2, 8, 30][random.below(3) as usize]
+        ),
+        _ => "none".to_owned(),
+    }
+    .parse()
+    .expect("a loss model");
+    let mut weather = Weather { loss, ..Weather::default() };
+    if random.below(5) == 0 {
+        let length = 1 + random.below(200);
+        weather.bursts = Some((length + 50 + random.below(3000), length));
+    }
+    if random.below(3) == 0 {
+        weather.late = [1, 20, 300, 3000][random.below(4) as usize];
+        weather.distance = [2, 20, 200, 1000][random.below(4) as usize];
+    }
+    if random.below(3) == 0 {
+        weather.twice = [1, 50, 2000][random.below(3) as usize];
+    }
+    if random.below(3) == 0 {
+        weather.damaged = [1, 50, 1000][random.below(3) as usize];
+    }
+    if random.below(3) == 0 {
+        weather.forged = [10, 200, 2000][random.below(3) as usize];
+    }
+    weather
+}
+
+fn log_uniform(random: &mut Random, from: f64, to: f64) -> u64 {
+    let x = random.below(1 << 20) as f64 / f64::from(1 << 20);
+    (from.ln() + x * (to / from).ln()).exp() as u64
+}
+
+impl Scenario {
+    pub fn new(seed: u64) -> Scenario {
+        let mut random = Random(seed.wrapping_mul(0xA076_1D64_78BD_642F));
+        if random.below(8) == 0 { promised(seed, &mut random) } else { anything(seed, &mut random) }
+    }
+
+    /// The longest of both codes' spans.
+    pub fn span(&self) -> u64 {
+        self.blueprints.iter().map(Blueprint::span).max().unwrap_or(1).max(1)
+    }
+}
+
+fn blueprint(code: &Code, random: &mut Random) -> Blueprint {
+    let lan_frame = [1522, 1514, 600, 128][random.below(4) as usize];
+    let wan_mtu = match random.below(3) {
+        0 => (lan_frame + REPAIR_LEN + 66) as u16,
+        1 => (lan_frame + REPAIR_LEN) as u16,
+        _ => (lan_frame - 30 + REPAIR_LEN).max(160) as u16,
+    };
+    let mut blueprint =
+        Blueprint { lan_frame, wan_mtu, ..Blueprint::new(Side::West, code.clone()) };
+    if random.below(4) == 0 {
+        blueprint.sparse = None;
+    }
+    blueprint.timing.latency = [500_000, 5 * MS, 50 * MS][random.below(3) as usize];
+    blueprint
+}
+
+/// Bursts of the length that the code promises to repair, far apart, in steady traffic.
+fn promised(seed: u64, random: &mut Random) -> Scenario {
+    let code = code(random);
+    let mut west = Blueprint { sparse: None, ..blueprint(&code, random) };
+    west.timing.latency = 10_000 * MS;
+    let length = maelstrom::safety::burst::always_recovered(&code);
+    let per_source = 1.0 + code.overhead();
+    let every = ((3 * code.span() + 100) as f64 * per_source) as u64 + 2 * length;
+    let traffic = [Pattern::Steady { gap: 2_000 }, Pattern::Steady { gap: 3_000 }];
+    let weather = Weather { bursts: Some((every, length)), ..Weather::default() };
+    let fine = Weather::default();
+    let stretch = |frames: u64, weather: &Weather| Stretch {
+        length: frames * 2_500,
+        traffic,
+        weather: [weather.clone(), weather.clone()],
+        kills: [None; 2],
+        slow: [[false; 2]; 2],
+        left: [None; 2],
+        codes: [None, None],
+        strangers: false,
+    };
+    let calm = 2 * code.span() + 200;
+    let stretches =
+        vec![stretch(calm, &fine), stretch(10_000, &weather), stretch(2 * calm + 500, &fine)];
+    let sizes = sizes(&west, random, 0);
+    let east = Blueprint { side: Side::East, ..west.clone() };
+    Scenario {
+        seed,
+        blueprints: [west, east],
+        epochs: [1, 1],
+        first: [0; 2],
+        delay: 100_000,
+        nap: 0,
+        stretches,
+        well: 0,
+        promised: true,
+        sizes,
+        watched: false,
+        link: LinkSettings { hello: 100 * MS, peer_down: PeerDown::Protect },
+    }
+}
+
+fn sizes(blueprint: &Blueprint, random: &mut Random, odd: u64) -> Sizes {
+    let most = blueprint.max_protected() as u64;
+    let limit = u64::from(blueprint.wan_mtu) + 40;
+    Sizes { kind: random.below(5), most, limit, odd }
+}
+
+fn anything(seed: u64, random: &mut Random) -> Scenario {
+    let codes = [code(random), code(random)];
+    let others = [code(random), code(random)];
+    let mut west = blueprint(&codes[0], random);
+    let all = || codes.iter().chain(&others);
+    west.largest = all().max_by_key(|code| code.span()).cloned();
+    let window = [2, 3, 4][random.below(3) as usize] * all().map(Code::span).max().unwrap_or(0);
+    west.window = Some((window as usize).clamp(1024, 8192));
+    west.oversize = [Oversize::Bypass, Oversize::Drop][random.below(2) as usize];
+    // What is damaged is delivered then, so nothing is.
+    let plain = random.below(10) == 0;
+    if plain {
+        west.integrity = Integrity::Off;
+    }
+    if !plain && random.below(3) == 0 {
+        west.keys = Some([Mode::Tag, Mode::Seal][random.below(2) as usize]);
+        west.oversize = Oversize::Drop;
+    }
+    let odd = [0, 0, 5, 50][random.below(4) as usize];
+    let sizes = sizes(&west, random, odd);
+    let mut east = Blueprint { side: Side::East, code: codes[1].clone(), ..west.clone() };
+    east.sparse = west.sparse.as_ref().map(|_| codes[1].short());
+    east.timing.flush_cap = codes[1].layers().len() as f64;
+    let mut blueprints = [west, east];
+    let mut well_gap = 0;
+    if blueprints[0].keys.is_none() && random.below(4) == 0 {
+        let overload = [Overload::Reserve, Overload::SourceFirst][random.below(2) as usize];
+        let rate = [50, 200, 1000][random.below(3) as usize] * 1_000_000;
+        let queue = [16 << 10, 64 << 10, 256 << 10][random.below(3) as usize];
+        for blueprint in &mut blueprints {
+            blueprint.limit = Some(Limit { rate, overload, queue });
+            // Three times what a frame and all of its repairs take.
+            let layers = 1 + blueprint.code.layers().len() as u64;
+            well_gap = well_gap.max(3 * layers * (sizes.mean() + 100) * 8_000_000_000 / rate);
+        }
+    }
+
+    let keyed = blueprints[0].keys.is_some();
+    let watched = random.below(8) == 0 && !keyed;
+    // (Hellos are not sealed yet.)
+    let peer_down = match random.below(4) {
+        0 if !keyed => PeerDown::Drop,
+        _ => PeerDown::Protect,
+    };
+    let mut stretches = Vec::new();
+    let mut frames = 0;
+    while frames < 20_000 || stretches.len() < 4 {
+        let (mut stretch, both) = stretch(random, plain);
+        for (end, code) in codes.iter().enumerate() {
+            let change = stretch.kills[end].is_none() && random.below(3) == 0;
+            let other = if random.below(2) == 0 { code } else { &others[random.below(2) as usize] };
+            stretch.codes[end] = change.then(|| other.clone());
+        }
+        if keyed {
+            // Which frames find no mbuf to be sealed in, nobody could tell.
+            stretch.left = [None; 2];
+        }
+        if watched {
+            // What is acknowledged counts before a slow port has taken it.
+            stretch.slow[0][0] = false;
+        }
+        stretch.strangers = keyed && random.below(12) == 0;
+        frames += both;
+        stretches.push(stretch);
+    }
+    // A gateway whose numbers are used up protects nothing until it begins anew.
+    let epochs = [0, 1].map(|_| match random.below(4) {
+        0 => u32::MAX - random.below(3) as u32,
+        1 => 1 << 31,
+        _ => random.next() as u32,
+    });
+    let mut first = [0, 1].map(|_| match random.below(12) {
+        0 => (1 << 32) - random.below(9000),
+        1 => LIMIT - 1 - random.below(9000),
+        2 => random.next() % LIMIT,
+        _ => 0,
+    });
+    if watched {
+        // Who tells storage processes counts from 0.
+        first[0] = 0;
+    }
+    let last = stretches.len() - 1;
+    for (end, &first) in first.iter().enumerate() {
+        if first > LIMIT / 2 {
+            stretches[last].kills[end].get_or_insert(Kill { down: 20 * MS, step: 1 });
+            stretches[last].length = stretches[last].length.max(30 * MS);
+        }
+    }
+    // It heals, and is well.
+    let gap = well_gap.max([20_000, 200_000, MS][random.below(3) as usize]);
+    let traffic = [Pattern::Steady { gap }, Pattern::Random { gap }];
+    let fine = |length, traffic| Stretch {
+        length,
+        traffic,
+        weather: Default::default(),
+        kills: [None; 2],
+        slow: [[false; 2]; 2],
+        left: [None; 2],
+        codes: [None, None],
+        strangers: false,
+    };
+    let slowly = [Pattern::Random { gap: gap.max(MS) }, Pattern::Steady { gap: gap.max(2 * MS) }];
+    // A clock that was set back: an epoch is believed that is not later once the other has been silent
+    // for a second, and then a hello is to come.
+    let kills = stretches.iter().flat_map(|stretch| &stretch.kills).flatten();
+    let set_back = kills.into_iter().any(|kill| kill.step > 1 << 31);
+    let longer = if set_back { 300 * MS } else { 40 * MS };
+    stretches.push(fine(HEALING + longer, slowly));
+    let well = stretches.len();
+    stretches.push(fine(1500 * gap, traffic));
+    Scenario {
+        seed,
+        blueprints,
+        epochs,
+        first,
+        delay: [0, 20_000, 500_000, 5 * MS, 20 * MS][random.below(5) as usize],
+        nap: [0, 0, 1_000, 20_000, 50_000][random.below(5) as usize],
+        stretches,
+        well,
+        promised: false,
+        sizes,
+        watched,
+        link: LinkSettings { hello: 100 * MS, peer_down },
+    }
+}
+
+/// A stretch in which things may go wrong, and about how many frames it brings.
+fn stretch(random: &mut Random, plain: bool) -> (Stretch, u64) {
+    let mut traffic = [pattern(random), pattern(random)];
+    let wanted = 400 + random.below(4000);
+    let mut length = wanted * traffic[0].mean().min(traffic[1].mean());
+    let mut weather = [weather(random), weather(random)];
+    let mut kills = [None; 2];
+    let mut slow = [[false; 2]; 2];
+    let mut left = [None; 2];
+    match random.below(10) {
+        // Silence, one way or both.
+        0 | 1 => {
+            length = log_uniform(random, 10e6, 10e9);
+            let which = random.below(3);
+            weather[0].cut = which != 1;
+            weather[1].cut = which != 0;
+        }
+        2 | 3 => {
+            let end = random.below(2) as usize;
+            let both = random.below(4) == 0;
+            for (n, kill) in kills.iter_mut().enumerate() {
+                // A clock may have been set back.
+                let back = 0u32.wrapping_sub(1 + random.below(1 << 20) as u32);
+                let step = [1, 1, 5, 1 << 20, back][random.below(5) as usize];
+                let down = log_uniform(random, 1e5, 2e9);
+                *kill = (n == end || both).then_some(Kill { down, step });
+            }
+        }
+        4 => {
+            let (end, port) = (random.below(2) as usize, random.below(2) as usize);
+            slow[end][port] = true;
+        }
+        5 => left[random.below(2) as usize] = Some(random.below(100) as u32),
+        _ => {}
+    }
+    // Who died is back before the next stretch begins.
+    let down = kills.iter().flatten().map(|kill| kill.down).max();
+    length = length.max(down.map_or(0, |down| down + MS));
+    // So long that fast traffic would be too much of it.
+    for pattern in &mut traffic {
+        if length / pattern.mean() > 5000 {
+            *pattern = Pattern::Random { gap: length / 5000 };
+        }
+    }
+    if plain {
+        for weather in &mut weather {
+            (weather.damaged, weather.forged) = (0, 0);
+        }
+    }
+    let frames = traffic.iter().map(|pattern| length / pattern.mean()).sum();
+    let codes = [None, None];
+    (Stretch { length, traffic, weather, kills, slow, left, codes, strangers: false }, frames)
+}
