@@ -313,7 +313,7 @@ counters! {
 impl ProtectCounters {
     /// The reasons for which a frame from the LAN was dropped, and how many were.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        const REASONS: [&str; 11] = [
+        const REASONS: [&str; 12] = [
             "link_local_dropped",
             "peer_down",
             "runt",

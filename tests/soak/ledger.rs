@@ -190,6 +190,7 @@ impl Sender {
         assert_eq!((shim.channel, shim.epoch), (self.channel, self.epoch), "whose packet is this");
         match shim.kind {
             Kind::Control => Tag::Control { life },
+            Kind::Named => panic!("a circuit with shims"),
             Kind::Source => {
                 let n = if self.sealed {
                     self.pending.front().expect("a source packet of nobody has left").n

@@ -110,7 +110,6 @@ impl Drop for Control {
 
 #[cfg(all(test, not(feature = "loom")))]
 mod tests {
-    use super::*;
     use crate::{FlowKey, Segment, SegmentConfig};
 
     #[test]
