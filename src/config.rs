@@ -407,6 +407,11 @@ impl Config {
             );
             return Err(("worker", problem));
         }
+        if self.link.reliability == Reliability::FecNack {
+            let problem = "got \"fec+nack\", but transparent frames have no numbers to ask for; expected \
+                           \"fec\"";
+            return Err(("link.reliability", problem.to_owned()));
+        }
         if self.gateway.key_mode().is_some() {
             let problem = "got a key, but transparent frames bear nothing that could be verified; expected \
                            keys = \"none\" in its place";

@@ -18,7 +18,7 @@ const CODE: &str = "8:41,43,45,47+g1";
 
 fn configuration(side: &str, lan: &str, wan: &str, more: &str) -> String {
     format!(
-        "[gateway]\nside = \"{side}\"\nhugepages = false\nidle = \"rest\"\n[lan]\nport = \"{lan}\"\n\
+        "[gateway]\nside = \"{side}\"\nhugepages = false\nkeys = \"none\"\nidle = \"rest\"\n[lan]\nport = \"{lan}\"\n\
          [wan]\nport = \"{wan}\"\nmtu = 1900\nrate = \"60Mbps\"\n[code]\nlayers = \"{CODE}\"\n{more}\
          [control]\nsocket = \"{side}.ctl\"\n[[worker]]\nrooms = [\"protect\", \"recover\"]\n"
     )

@@ -126,7 +126,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand
             if std::env::args_os().len() == 1 =>
         {
-            "error: no subcommand; expected run, ctl, link, wan, lab, bench, plan, compare or notices"
+            "error: no subcommand; expected run, ctl, link, key, wan, lab, bench, plan, compare or notices"
                 .to_owned()
         }
         _ => error.to_string(),

@@ -98,7 +98,7 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         (
             "mtu = 1900",
             "mtu = 1900\nencapsulation = \"gre\"",
-            &["gateway.toml:11", "gre", "`udp` or `transparent`"],
+            &["gateway.toml:11", "gre", "`udp`, `transparent`"],
         ),
         ("mtu = 1900", "mtu = 1900\nencapsulation = \"udp\"", &["wan.address", "missing"]),
         (
@@ -152,6 +152,11 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
             "[code]",
             "encapsulation = \"transparent\"\n[code]\nintegrity = \"off\"",
             &["code.integrity", "got \"off\"", "expected \"check\""],
+        ),
+        (
+            "[code]",
+            "encapsulation = \"transparent\"\n[link]\nreliability = \"fec+nack\"\n[code]",
+            &["link.reliability", "no numbers to ask for", "expected \"fec\""],
         ),
         (
             "[wan]",

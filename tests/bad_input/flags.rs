@@ -78,7 +78,7 @@ fn each_bad_flag_is_named_with_what_was_got_and_what_is_expected() {
 fn what_is_missing_is_named() {
     let folder = folder();
     for (line, expected) in [
-        ("", "no subcommand; expected run, ctl, wan, lab, bench, plan, compare or notices"),
+        ("", "no subcommand; expected run, ctl, link, key, wan, lab, bench, plan, compare"),
         ("ctl status", "--socket"),
         ("ctl --socket nosuch.ctl status", "expected control.socket of a gateway that runs"),
         ("ctl --socket in.pcap bypass up", "possible values: on, off"),
