@@ -187,6 +187,8 @@ fn a_storage_process_is_told_by_real_gateways() {
     west.wait_for("peer up");
     let mut mirror = role(&east, path, "mirror", &socket);
     mirror.wait_for("listening");
+    // The storage process waits for the gateway's end, and no longer than it has patience.
+    let program = c_example::compile(path);
     let mut storage = role(&west, path, "storage", &socket);
     storage.wait_for("all records are safe");
     let said = storage.stderr();
@@ -199,7 +201,6 @@ fn a_storage_process_is_told_by_real_gateways() {
 
     // A storage process in C has its own connection.
     let (host, port) = MIRROR.split_once(':').unwrap();
-    let program = c_example::compile(path);
     for policy in ["level:2", "acked"] {
         let mut command = inside(&west, program.to_str().unwrap());
         let output = command.arg(&socket).args([host, port, "100", policy]).output().unwrap();

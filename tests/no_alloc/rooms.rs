@@ -263,7 +263,7 @@ fn a_million_packets_through_the_rooms_allocate_nothing() {
     assert!(path.changes > 50 && path.reported > 1000, "{} changes", path.changes);
     let [answered, given_up] = [&counters.answered, &counters.given_up].map(|count| count.get());
     assert!(answered > 100, "{answered} answered, {given_up} given up");
-    assert!(counters.hole_skipped.get() > 1000);
+    assert!(counters.hole_skipped.get() > 0);
     assert!(recovered > PACKETS / 100, "{recovered} of {} rebuilt", path.sent);
     let protect = path.protect.counters();
     assert!(protect.repair_flushed.get() > PACKETS / 100);

@@ -490,7 +490,7 @@ impl Receiver {
             assert_eq!(n("bypassed"), self.bypassed, "bypassed");
             assert!(self.owed.is_empty(), "{} frames never came out", self.owed.len());
         }
-        const REASONS: [&str; 21] = [
+        const REASONS: [&str; 26] = [
             "duplicates_suppressed",
             "truncated",
             "bad_version",
@@ -508,6 +508,11 @@ impl Receiver {
             "too_old",
             "foreign",
             "not_contiguous",
+            "replayed",
+            "handshakes_heard",
+            "handshakes_unheard",
+            "nack_heard",
+            "nack_refused",
             "control_heard",
             "control_unheard",
             "repair_received",

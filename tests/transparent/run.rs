@@ -21,7 +21,7 @@ const BYTES: usize = 4 << 20;
 
 fn configuration(side: &str, mtu: u16, wan: &str) -> String {
     format!(
-        "[gateway]\nside = \"{side}\"\nhugepages = false\nidle = \"rest\"\n[lan]\n\
+        "[gateway]\nside = \"{side}\"\nhugepages = false\nkeys = \"none\"\nidle = \"rest\"\n[lan]\n\
          port = \"net_tap0,iface=lan\"\nmtu = {mtu}\n[wan]\nport = \"{wan}\"\nmtu = {mtu}\n\
          encapsulation = \"transparent\"\n[code]\nlayers = \"8:21,23,25+g1\"\n\
          [control]\nsocket = \"{side}.ctl\"\n[[worker]]\n\
