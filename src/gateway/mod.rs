@@ -39,6 +39,7 @@ pub mod rooms;
 pub mod settings;
 pub mod shaper;
 pub mod steward;
+mod switch;
 pub mod transparent;
 pub mod worker;
 

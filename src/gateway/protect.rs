@@ -23,6 +23,7 @@ use super::nack::resender::Resender;
 use super::post::{self, CodeNews, Mode, Obeyed, ProtectOrder};
 use super::settings::{LinkLocal, Oversize};
 use super::shaper::{Limit, Shaper};
+use super::switch;
 use super::worker::Room;
 use crate::control::counters::ProtectCounters;
 use crate::dpdk::mbuf::{self, BURST, Burst, Mbuf};
@@ -219,38 +220,12 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     /// # Errors
     /// Gives `codes` back as long as the code before the last change was not taken back.
     pub fn switch_code(&mut self, codes: Box<Codes>) -> Result<u64, Box<Codes>> {
-        let Protect { encoder, shaper, .. } = self;
-        if let Some(backlog) = shaper.as_mut().and_then(|shaper| shaper.backlog())
-            && encoder.may_switch(&codes)
-        {
-            backlog.change(&codes);
-        }
-        encoder.switch(codes).map(|()| encoder.next_seq())
+        switch::switch(&mut self.encoder, self.shaper.as_deref_mut(), codes)
     }
 
     /// The code before the last change, once its last repair was sent or shed, for control to drop.
     pub fn take_retired_code(&mut self) -> Option<Box<Codes>> {
-        let next = self.encoder.next_seq();
-        let backlog = self.shaper.as_mut().and_then(|shaper| shaper.backlog());
-        let out = backlog.is_none_or(|backlog| backlog.is_up_to_date(next));
-        if out { self.encoder.take_retired() } else { None }
-    }
-
-    #[cold]
-    fn change_code(&mut self, codes: Box<Codes>) {
-        let news = self.switch_code(codes).map_or_else(CodeNews::Refused, CodeNews::From);
-        // There is room for all that one change has to say.
-        let _ = self.news.as_ref().is_some_and(|sender| sender.send(news));
-    }
-
-    /// Hands the old code back when it is out.
-    #[cold]
-    fn retire_code(&mut self) {
-        if self.news.as_ref().is_some_and(post::Sender::has_room)
-            && let Some(codes) = self.take_retired_code()
-        {
-            let _ = self.news.as_ref().is_some_and(|news| news.send(CodeNews::Retired(codes)));
-        }
+        switch::take_retired(&mut self.encoder, self.shaper.as_deref_mut())
     }
 
     /// When [`Room::poll`] next has something to do if no frame comes.
@@ -468,7 +443,10 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                     self.config.outer.set_destination(mac);
                     self.config.has_hop = true;
                 }
-                ProtectOrder::Code(codes) => self.change_code(codes),
+                ProtectOrder::Code(codes) => {
+                    let Protect { encoder, shaper, news, .. } = self;
+                    switch::obey(encoder, shaper.as_deref_mut(), news.as_ref(), codes);
+                }
             }
         }
     }
@@ -655,7 +633,8 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.resend(now);
         self.send_repairs(now);
         if self.encoder.is_changing() {
-            self.retire_code();
+            let Protect { encoder, shaper, news, .. } = self;
+            switch::retire(encoder, shaper.as_deref_mut(), news.as_ref());
         }
         // A port that refused a repair may have taken the whole outbox since. (With a rate, sources wait
         // for repairs in the shaper's queue.)

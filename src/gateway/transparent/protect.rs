@@ -29,6 +29,7 @@ use crate::gateway::post::{self, CodeNews, Mode, Obeyed, ProtectOrder};
 use crate::gateway::protect::{max_bypassed, note};
 use crate::gateway::settings::LinkLocal;
 use crate::gateway::shaper::{Limit, Shaper};
+use crate::gateway::switch;
 use crate::gateway::worker::Room;
 use crate::wire::encap::Outer;
 use crate::wire::icmp::TooBig;
@@ -192,38 +193,12 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     /// # Errors
     /// Gives `codes` back as long as the code before the last change was not taken back.
     pub fn switch_code(&mut self, codes: Box<Codes>) -> Result<u64, Box<Codes>> {
-        let Protect { encoder, shaper, .. } = self;
-        if let Some(backlog) = shaper.as_mut().and_then(|shaper| shaper.backlog())
-            && encoder.may_switch(&codes)
-        {
-            backlog.change(&codes);
-        }
-        encoder.switch(codes).map(|()| encoder.next_seq())
+        switch::switch(&mut self.encoder, self.shaper.as_deref_mut(), codes)
     }
 
     /// The code before the last change, once its last repair was sent or shed, for control to drop.
     pub fn take_retired_code(&mut self) -> Option<Box<Codes>> {
-        let next = self.encoder.next_seq();
-        let backlog = self.shaper.as_mut().and_then(|shaper| shaper.backlog());
-        let out = backlog.is_none_or(|backlog| backlog.is_up_to_date(next));
-        if out { self.encoder.take_retired() } else { None }
-    }
-
-    #[cold]
-    fn change_code(&mut self, codes: Box<Codes>) {
-        let news = self.switch_code(codes).map_or_else(CodeNews::Refused, CodeNews::From);
-        // There is room for all that one change has to say.
-        let _ = self.news.as_ref().is_some_and(|sender| sender.send(news));
-    }
-
-    /// Hands the old code back when it is out.
-    #[cold]
-    fn retire_code(&mut self) {
-        if self.news.as_ref().is_some_and(post::Sender::has_room)
-            && let Some(codes) = self.take_retired_code()
-        {
-            let _ = self.news.as_ref().is_some_and(|news| news.send(CodeNews::Retired(codes)));
-        }
+        switch::take_retired(&mut self.encoder, self.shaper.as_deref_mut())
     }
 
     /// Whether a repair could be sent, were there room.
@@ -376,7 +351,10 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                     desk::send_to_wan(now, &parcel, cutter.pool(), wan, shaper, counters);
                 }
                 ProtectOrder::Mode(mode) => self.enter(now, mode),
-                ProtectOrder::Code(codes) => self.change_code(codes),
+                ProtectOrder::Code(codes) => {
+                    let Protect { encoder, shaper, news, .. } = self;
+                    switch::obey(encoder, shaper.as_deref_mut(), news.as_ref(), codes);
+                }
                 // Frames that cross as they are can't be sealed: the configuration refuses keys.
                 ProtectOrder::Keys(_) => {}
                 // Frames go where the LAN's hosts send them: there is no hop of ours.
@@ -547,7 +525,8 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
         self.take_orders(now);
         self.send_repairs(now);
         if self.encoder.is_changing() {
-            self.retire_code();
+            let Protect { encoder, shaper, news, .. } = self;
+            switch::retire(encoder, shaper.as_deref_mut(), news.as_ref());
         }
         if !self.wan.is_empty() {
             self.publish(now, false);
