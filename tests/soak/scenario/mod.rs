@@ -1,21 +1,30 @@
 //! What a seed means: two gateways, a WAN, traffic, and a list of stretches of time in which things go
 //! wrong, then one in which they heal, then one in which all is well.
 
+mod dice;
+
 use maelstrom::fec::Code;
 use maelstrom::fec::seq::LIMIT;
 use maelstrom::gateway::settings::LinkSettings;
 use maelstrom::gateway::{Blueprint, Limit, Overload, Oversize, Side};
-use maelstrom::link::PeerDown;
+use maelstrom::link::adapt::Policy;
+use maelstrom::link::{PeerDown, Wishes};
 use maelstrom::wire::repair::REPAIR_LEN;
 use maelstrom::wire::seal::Mode;
 use maelstrom::wire::shim::Integrity;
 
+use crate::auto::Plan;
 use crate::common::Random;
 use crate::way::Weather;
+use dice::{code, log_uniform, pattern, sizes, weather};
+
+pub use dice::{Odd, Sizes};
 
 const MS: u64 = 1_000_000;
 /// How long a pair may take to be well again once all faults have ended.
 pub const HEALING: u64 = 1_000 * MS;
+/// How long an orderly end takes at most: as long as a worker tries.
+const ENDING: u64 = 60 * MS;
 
 /// When frames come.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +61,10 @@ pub struct Kill {
     pub down: u64,
     /// By how much its next epoch differs.
     pub step: u32,
+    /// In an orderly way: it sends what it owes, as long as it may.
+    pub peace: bool,
+    /// It comes back with another key.
+    pub stranger: bool,
 }
 
 /// A stretch of time.
@@ -68,8 +81,24 @@ pub struct Stretch {
     pub left: [Option<u32>; 2],
     /// Which code takes over at its beginning.
     pub codes: [Option<Code>; 2],
-    /// The gateways have keys that don't fit.
-    pub strangers: bool,
+    /// What operators ask for.
+    pub wishes: [Wishes; 2],
+}
+
+impl Stretch {
+    /// It may be so long that fast traffic would be too much of it.
+    fn slow_down(&mut self, most: u64) {
+        for pattern in &mut self.traffic {
+            if self.length / pattern.mean() > most {
+                *pattern = Pattern::Random { gap: self.length / most };
+            }
+        }
+    }
+
+    /// About how many frames it brings.
+    fn frames(&self) -> u64 {
+        self.traffic.iter().map(|pattern| self.length / pattern.mean()).sum()
+    }
 }
 
 /// All that a seed decides, but for chance on the way.
@@ -93,126 +122,10 @@ pub struct Scenario {
     /// Whether there are storage processes in the west.
     pub watched: bool,
     pub link: LinkSettings,
-}
-
-/// How long frames are.
-#[derive(Clone, Copy, Debug)]
-pub struct Sizes {
-    kind: u64,
-    most: u64,
-    limit: u64,
-    /// Of 1000 frames, those that no gateway protects.
-    odd: u64,
-}
-
-pub enum Odd {
-    None,
-    Runt,
-    LinkLocal,
-    TooLong,
-}
-
-impl Sizes {
-    pub fn draw(&self, random: &mut Random) -> (Odd, u64) {
-        if self.odd > 0 && random.below(1000) < self.odd {
-            return match random.below(4) {
-                0 => (Odd::Runt, 1 + random.below(13)),
-                1 => (Odd::LinkLocal, 60),
-                _ => (Odd::TooLong, self.most + 1 + random.below(self.limit - self.most)),
-            };
-        }
-        let len = match self.kind {
-            0 => 60,
-            1 => 14 + random.below(115),
-            2 => self.most,
-            3 => 14 + random.below(self.most - 13),
-            _ => match random.below(12) {
-                0..7 => 60,
-                7..11 => 576,
-                _ => self.most,
-            },
-        };
-        (Odd::None, len.min(self.most))
-    }
-
-    fn mean(&self) -> u64 {
-        match self.kind {
-            0 => 60,
-            1 => 72,
-            2 => self.most,
-            3 => self.most / 2 + 7,
-            _ => (60 * 7 + 576 * 4 + self.most) / 12,
-        }
-    }
-}
-
-/// A code whose spans a short run fills.
-fn code(random: &mut Random) -> Code {
-    let group = [1, 2, 3, 4, 6, 8, 8, 10, 12, 16, 20][random.below(11) as usize];
-    let layers = 1 + random.below(4);
-    let largest = if random.below(8) == 0 { 100 } else { 2 + random.below(30) };
-    let guard = ["", "", "+g0.5", "+g1", "+g1", "+g2", "+g3.5"][random.below(7) as usize];
-    let mixed = random.below(4) == 0;
-    let each: Vec<String> = (0..layers)
-        .map(|_| {
-            let interleave = 1 + random.below(largest);
-            let group = if mixed { 1 + random.below(16) } else { group };
-            format!("{group}x{interleave}")
-        })
-        .collect();
-    format!("{}{guard}", each.join("/")).parse().expect("a code")
-}
-
-fn pattern(random: &mut Random) -> Pattern {
-    let gap = [300, 1_000, 3_000, 10_000, 40_000, 200_000][random.below(6) as usize];
-    match random.below(4) {
-        0 | 1 => Pattern::Steady { gap },
-        2 => Pattern::Random { gap },
-        _ => Pattern::Trains {
-            most: 1 + random.below(300),
-            gap: [0, 200, 1_200][random.below(3) as usize],
-            pause: (1 + random.below(40)) * MS / 4,
-        },
-    }
-}
-
-/// One way's weather.
-fn weather(random: &mut Random) -> Weather {
-    let loss = match random.below(6) {
-        0 => format!("iid:{}", [0.0001, 0.001, 0.01, 0.05, 0.3][random.below(5) as usize]),
-        1 | 2 => format!(
-            "ge:{},{}",
-            [0.001, 0.01, 0.03, 0.1][random.below(4) as usize],
-            [2, 8, 30][random.below(3) as usize]
-        ),
-        _ => "none".to_owned(),
-    }
-    .parse()
-    .expect("a loss model");
-    let mut weather = Weather { loss, ..Weather::default() };
-    if random.below(5) == 0 {
-        let length = 1 + random.below(200);
-        weather.bursts = Some((length + 50 + random.below(3000), length));
-    }
-    if random.below(3) == 0 {
-        weather.late = [1, 20, 300, 3000][random.below(4) as usize];
-        weather.distance = [2, 20, 200, 1000][random.below(4) as usize];
-    }
-    if random.below(3) == 0 {
-        weather.twice = [1, 50, 2000][random.below(3) as usize];
-    }
-    if random.below(3) == 0 {
-        weather.damaged = [1, 50, 1000][random.below(3) as usize];
-    }
-    if random.below(3) == 0 {
-        weather.forged = [10, 200, 2000][random.below(3) as usize];
-    }
-    weather
-}
-
-fn log_uniform(random: &mut Random, from: f64, to: f64) -> u64 {
-    let x = random.below(1 << 20) as f64 / f64::from(1 << 20);
-    (from.ln() + x * (to / from).ln()).exp() as u64
+    /// Who chooses each gateway's codes, if not this list.
+    pub plans: [Option<Plan>; 2],
+    /// Whether frames may ever cross unprotected as gateways are told so.
+    pub may_bypass: bool,
 }
 
 impl Scenario {
@@ -262,7 +175,7 @@ fn promised(seed: u64, random: &mut Random) -> Scenario {
         slow: [[false; 2]; 2],
         left: [None; 2],
         codes: [None, None],
-        strangers: false,
+        wishes: Default::default(),
     };
     let calm = 2 * code.span() + 200;
     let stretches =
@@ -282,13 +195,9 @@ fn promised(seed: u64, random: &mut Random) -> Scenario {
         sizes,
         watched: false,
         link: LinkSettings { hello: 100 * MS, peer_down: PeerDown::Protect },
+        plans: [None, None],
+        may_bypass: false,
     }
-}
-
-fn sizes(blueprint: &Blueprint, random: &mut Random, odd: u64) -> Sizes {
-    let most = blueprint.max_protected() as u64;
-    let limit = u64::from(blueprint.wan_mtu) + 40;
-    Sizes { kind: random.below(5), most, limit, odd }
 }
 
 fn anything(seed: u64, random: &mut Random) -> Scenario {
@@ -316,7 +225,7 @@ fn anything(seed: u64, random: &mut Random) -> Scenario {
     east.timing.flush_cap = codes[1].layers().len() as f64;
     let mut blueprints = [west, east];
     let mut well_gap = 0;
-    if blueprints[0].keys.is_none() && random.below(4) == 0 {
+    if random.below(4) == 0 {
         let overload = [Overload::Reserve, Overload::SourceFirst][random.below(2) as usize];
         let rate = [50, 200, 1000][random.below(3) as usize] * 1_000_000;
         let queue = [16 << 10, 64 << 10, 256 << 10][random.below(3) as usize];
@@ -330,30 +239,38 @@ fn anything(seed: u64, random: &mut Random) -> Scenario {
 
     let keyed = blueprints[0].keys.is_some();
     let watched = random.below(8) == 0 && !keyed;
-    // (Hellos are not sealed yet.)
-    let peer_down = match random.below(4) {
-        0 if !keyed => PeerDown::Drop,
+    let peer_down = match random.below(6) {
+        0 => PeerDown::Drop,
+        1 if !watched => PeerDown::Bypass,
         _ => PeerDown::Protect,
     };
+    let wishes = random.below(3) > 0;
+    let may_bypass = !keyed && (peer_down == PeerDown::Bypass || wishes && !watched);
+    let plans = plans(random, &blueprints, watched);
+    let auto = plans.iter().flatten().any(|plan| plan.policy.is_some());
     let mut stretches = Vec::new();
+    let mut strange = [false; 2];
     let mut frames = 0;
     while frames < 20_000 || stretches.len() < 4 {
-        let (mut stretch, both) = stretch(random, plain);
+        let mut stretch = stretch(random, plain, auto);
         for (end, code) in codes.iter().enumerate() {
             let change = stretch.kills[end].is_none() && random.below(3) == 0;
             let other = if random.below(2) == 0 { code } else { &others[random.below(2) as usize] };
             stretch.codes[end] = change.then(|| other.clone());
         }
-        if keyed {
-            // Which frames find no mbuf to be sealed in, nobody could tell.
-            stretch.left = [None; 2];
-        }
         if watched {
             // What is acknowledged counts before a slow port has taken it.
             stretch.slow[0][0] = false;
         }
-        stretch.strangers = keyed && random.below(12) == 0;
-        frames += both;
+        for wish in stretch.wishes.iter_mut().filter(|_| wishes) {
+            wish.drain = random.below(8) == 0;
+            wish.bypass = (may_bypass || keyed) && random.below(6) == 0;
+        }
+        if keyed {
+            estrange(random, &mut strange, &mut stretch);
+        }
+        stretch.slow_down(if auto { 8000 } else { 5000 });
+        frames += stretch.frames();
         stretches.push(stretch);
     }
     // A gateway whose numbers are used up protects nothing until it begins anew.
@@ -374,9 +291,12 @@ fn anything(seed: u64, random: &mut Random) -> Scenario {
     }
     let last = stretches.len() - 1;
     for (end, &first) in first.iter().enumerate() {
-        if first > LIMIT / 2 {
-            stretches[last].kills[end].get_or_insert(Kill { down: 20 * MS, step: 1 });
-            stretches[last].length = stretches[last].length.max(30 * MS);
+        let stretch = &mut stretches[last];
+        if first > LIMIT / 2 || strange[end] {
+            let kill = Kill { down: 20 * MS, step: 1, peace: false, stranger: false };
+            stretch.kills[end].get_or_insert(kill).stranger = false;
+            stretch.length = stretch.length.max(30 * MS + ENDING);
+            stretch.slow_down(5000);
         }
     }
     // It heals, and is well.
@@ -390,7 +310,7 @@ fn anything(seed: u64, random: &mut Random) -> Scenario {
         slow: [[false; 2]; 2],
         left: [None; 2],
         codes: [None, None],
-        strangers: false,
+        wishes: Default::default(),
     };
     let slowly = [Pattern::Random { gap: gap.max(MS) }, Pattern::Steady { gap: gap.max(2 * MS) }];
     // A clock that was set back: an epoch is believed that is not later once the other has been silent
@@ -414,12 +334,54 @@ fn anything(seed: u64, random: &mut Random) -> Scenario {
         sizes,
         watched,
         link: LinkSettings { hello: 100 * MS, peer_down },
+        plans,
+        may_bypass,
     }
 }
 
-/// A stretch in which things may go wrong, and about how many frames it brings.
-fn stretch(random: &mut Random, plain: bool) -> (Stretch, u64) {
-    let mut traffic = [pattern(random), pattern(random)];
+/// An operator, or the planner, or neither.
+fn plans(random: &mut Random, blueprints: &[Blueprint; 2], watched: bool) -> [Option<Plan>; 2] {
+    let kind = random.below(24);
+    let plan = |blueprint: &Blueprint, random: &mut Random| Plan {
+        policy: (kind == 0).then(|| Policy {
+            residual: [1e-3, 1e-4, 1e-5][random.below(3) as usize],
+            latency_ns: blueprint.timing.latency.max(20 * MS),
+            overhead_limit: [0.3, 0.6, 2.0][random.below(3) as usize],
+            floor: blueprint.code.clone(),
+            largest: blueprint.largest.clone().unwrap_or(blueprint.code.clone()),
+            quiet_ns: [300, 1000, 3000][random.below(3) as usize] * MS,
+            gain: 0.1,
+        }),
+        planning: (1 + random.below(300)) * MS,
+        building: (1 + random.below(50)) * MS,
+    };
+    let plans = blueprints.each_ref().map(|blueprint| plan(blueprint, random));
+    if kind < 4 && !watched { plans.map(Some) } else { [None, None] }
+}
+
+/// Of two gateways with keys, one may come back with another, for a while.
+fn estrange(random: &mut Random, strange: &mut [bool; 2], stretch: &mut Stretch) {
+    for (strange, kill) in strange.iter_mut().zip(&mut stretch.kills) {
+        let again = Kill {
+            down: log_uniform(random, 1e5, 1e8),
+            step: random.below(2) as u32,
+            peace: random.below(2) == 0,
+            stranger: false,
+        };
+        if *strange {
+            *kill.get_or_insert(again) = again;
+            stretch.length = stretch.length.max(again.down + ENDING + MS);
+        } else if random.below(20) == 0 {
+            *kill = Some(Kill { stranger: true, ..again });
+            stretch.length = stretch.length.max(800 * MS);
+        }
+        *strange = kill.map_or(*strange, |kill| kill.stranger);
+    }
+}
+
+/// A stretch in which things may go wrong.
+fn stretch(random: &mut Random, plain: bool, auto: bool) -> Stretch {
+    let traffic = [pattern(random), pattern(random)];
     let wanted = 400 + random.below(4000);
     let mut length = wanted * traffic[0].mean().min(traffic[1].mean());
     let mut weather = [weather(random), weather(random)];
@@ -442,7 +404,9 @@ fn stretch(random: &mut Random, plain: bool) -> (Stretch, u64) {
                 let back = 0u32.wrapping_sub(1 + random.below(1 << 20) as u32);
                 let step = [1, 1, 5, 1 << 20, back][random.below(5) as usize];
                 let down = log_uniform(random, 1e5, 2e9);
-                *kill = (n == end || both).then_some(Kill { down, step });
+                let peace = random.below(2) == 0;
+                let kill_it = Kill { down, step, peace, stranger: false };
+                *kill = (n == end || both).then_some(kill_it);
             }
         }
         4 => {
@@ -454,19 +418,17 @@ fn stretch(random: &mut Random, plain: bool) -> (Stretch, u64) {
     }
     // Who died is back before the next stretch begins.
     let down = kills.iter().flatten().map(|kill| kill.down).max();
-    length = length.max(down.map_or(0, |down| down + MS));
-    // So long that fast traffic would be too much of it.
-    for pattern in &mut traffic {
-        if length / pattern.mean() > 5000 {
-            *pattern = Pattern::Random { gap: length / 5000 };
-        }
+    length = length.max(down.map_or(0, |down| down + ENDING + MS));
+    if auto {
+        // The planner wants to be told a few times.
+        length = length.max(log_uniform(random, 3e8, 4e9));
     }
     if plain {
         for weather in &mut weather {
             (weather.damaged, weather.forged) = (0, 0);
         }
     }
-    let frames = traffic.iter().map(|pattern| length / pattern.mean()).sum();
+    let wishes = Default::default();
     let codes = [None, None];
-    (Stretch { length, traffic, weather, kills, slow, left, codes, strangers: false }, frames)
+    Stretch { length, traffic, weather, kills, slow, left, codes, wishes }
 }
