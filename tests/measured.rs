@@ -139,6 +139,7 @@ fn a_lossy_link_is_told_of_and_a_code_changed_under_traffic_loses_no_frame() {
     assert!(refused.stderr.contains("this gateway has room for"), "{refused:?}");
 
     done(path, &["ctl", "--socket", "west.ctl", "drain"]);
+    wait_until("all to have left", || status(path, "west")["gateway"]["drained"] == true);
     let sent = count(path, "west", "protect", "source_sent");
     wait_until("every frame to be delivered", || {
         count(path, "east", "recover", "delivered") == sent
