@@ -161,7 +161,11 @@ fn a_code_that_follows_the_link_is_changed_by_nobody_else() {
     });
     wait_until("a code for it", || status(path, "west")["code"]["changes"].as_u64() > Some(0));
     let reason = status(path, "west")["code"]["last_change"].as_str().unwrap().to_owned();
-    assert!(reason.starts_with("code ") && reason.contains("; leaves "), "{reason}");
+    // What the code that was chosen leaves and costs; the limits may hold nothing that is good enough, as
+    // a machine that is busy sends less.
+    for part in ["code ", " in bursts of ", " leaves ", " costs "] {
+        assert!(reason.contains(part), "{part:?} in {reason}");
+    }
     let refused = maelstrom(path, &["ctl", "--socket", "west.ctl", "code", "8:21,23+g1"]);
     assert!(refused.stderr.contains("code.auto chooses the code"), "{refused:?}");
     assert_eq!(refused.stderr.lines().count(), 1);
