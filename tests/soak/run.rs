@@ -21,6 +21,8 @@ const NAP: u64 = 50_000;
 const FINAL_TURNS: u32 = 1000;
 /// How long gateways may believe to be up that have become strangers, and how long it takes one to die.
 const ESTRANGED: u64 = 600_000_000;
+/// How old what the peer was told last may be: it is told each second, and asked for now and then.
+const REPORTED: u64 = 1_150_000_000;
 /// How often watermarks are read, in events.
 const READ: u64 = 64;
 /// How often memory is looked at, in events.
@@ -39,6 +41,8 @@ pub struct Run {
     /// How many gateways were stopped in an orderly way, and how many of those sent all they owed.
     stops: [u64; 2],
     sessions: Sessions,
+    /// How many reports could be compared with the truth.
+    reports: u64,
     pub storage: Option<Storage>,
 }
 
@@ -98,6 +102,7 @@ impl Run {
             trace,
             kills: 0,
             stops: [0; 2],
+            reports: 0,
             sessions: Sessions::default(),
         }
     }
@@ -162,6 +167,9 @@ impl Run {
                 assert!(!up, "gateways whose keys differ believe each other");
             }
         }
+        if !self.scenario.promised {
+            [0, 1].into_iter().for_each(|e| self.has_reported(e));
+        }
         // Nothing more comes; what is on its way arrives, and the rest is flushed.
         self.traffic.iter_mut().for_each(|traffic| traffic.next = u64::MAX);
         let end = self.now + 20_000_000_000;
@@ -182,6 +190,26 @@ impl Run {
             self.event();
         }
         self.event();
+    }
+
+    /// All was well for long enough that an end has told the other one what came, and that is true.
+    fn has_reported(&mut self, e: usize) {
+        let [Some(there), Some(here)] = [&self.ends[1 - e].rooms, &self.ends[e].rooms] else {
+            return;
+        };
+        let report = here.recover.report(self.now);
+        let compared = here.receiver.is_true(&report, &there.sender, &self.ledgers[1 - e]);
+        self.reports += u64::from(compared);
+        if there.sender.numbered().0 > 0 || report.epoch != there.sender.epoch {
+            return;
+        }
+        let account = there.steward.supervisor().accounts().ours().next();
+        let last = account.expect("a report").to;
+        let age = self.now.saturating_sub(last.at_ns);
+        assert_eq!(last.epoch, there.sender.epoch, "what {e} reports");
+        assert!(age <= REPORTED + self.scenario.delay, "{e} has not reported for {age} ns");
+        assert!(last.before.next <= report.before.next, "{e} reports what did not come");
+        assert!(last.after.missing <= report.after.missing, "{e} reports what is not missing");
     }
 
     /// Whether anything is still to happen but what control does for ever.
@@ -325,6 +353,7 @@ impl Run {
         summary.spans = summary.frames as f64 / 2.0 / span;
         (summary.kills, summary.stops) = (self.kills, self.stops);
         summary.sessions = self.sessions.count();
+        summary.reports = self.reports;
         summary
     }
 }

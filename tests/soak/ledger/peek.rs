@@ -68,23 +68,26 @@ impl Peek {
             return (control[0].0, None);
         }
         let mut header = None;
-        let at = rooms.iter().position(|(_, opening)| {
-            fresh(copy);
-            if shim.kind == Kind::Repair {
-                header = RepairHeader::open(shim, copy, &opening.repair).ok();
-                return header.is_some();
-            }
-            let end = (KEYED_SHIM_LEN + usize::from(shim.length)).min(copy.len());
-            opening.source.open(shim.seq, &mut copy[..end], KEYED_SHIM_LEN).is_ok()
-        });
-        rooms.drain(..at.expect("a packet under keys that were agreed upon"));
+        // Repairs that waited for the rate were sealed before: the newest is the likeliest, not the only one.
+        let (session, _) = rooms
+            .iter()
+            .rfind(|(_, opening)| {
+                fresh(copy);
+                if shim.kind == Kind::Repair {
+                    header = RepairHeader::open(shim, copy, &opening.repair).ok();
+                    return header.is_some();
+                }
+                let end = (KEYED_SHIM_LEN + usize::from(shim.length)).min(copy.len());
+                opening.source.open(shim.seq, &mut copy[..end], KEYED_SHIM_LEN).is_ok()
+            })
+            .expect("a packet under keys that were agreed upon");
         if header.is_some() {
             let number = RepairHeader::claimed_number(copy).expect("a number");
             let number = usize::try_from(number).expect("a count");
             repairs.resize(repairs.len().max(number + 1), false);
             assert!(!std::mem::replace(&mut repairs[number], true), "{number} was sealed twice");
         }
-        (rooms[0].0, header.map(|(header, _)| header))
+        (*session, header.map(|(header, _)| header))
     }
 
     /// The frame of the source packet that was opened last.

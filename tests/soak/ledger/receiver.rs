@@ -3,10 +3,14 @@
 use std::collections::VecDeque;
 
 use maelstrom::gateway::Blueprint;
+use maelstrom::wire::Report;
 
-use super::{Fate, Ledger};
+use super::{Fate, Ledger, Sender};
 use crate::frames::{self, LanFrame};
 use crate::ports::Tag;
+
+/// How far behind the newest packet what comes is judged to be lost at the soonest.
+const LATE: u64 = 512 - 64;
 
 /// A life of a gateway that recovers.
 pub struct Receiver {
@@ -29,6 +33,10 @@ pub struct Receiver {
     repairs: u64,
     /// What was damaged or forged.
     harmed: u64,
+    /// How many were delivered so far behind the newest that they may have been judged before, and under
+    /// how many epochs or sessions anything was.
+    behind: u64,
+    beliefs: u64,
     /// The sessions that it ever had keys of, the newest last.
     sessions: Vec<u16>,
     pub hampered: bool,
@@ -51,6 +59,8 @@ impl Receiver {
             controls: 0,
             repairs: 0,
             harmed: 0,
+            behind: 0,
+            beliefs: 0,
             sessions: blueprint.keys.map_or(vec![0], |_| Vec::new()),
             hampered: false,
         }
@@ -118,6 +128,7 @@ impl Receiver {
 
     fn delivered(&mut self, seq: u64, life: (u16, u16)) {
         if self.belief != Some(life) {
+            self.beliefs += 1;
             (self.belief, self.head, self.head_most, self.floor) = (Some(life), seq, seq, seq);
         }
         if seq >= self.head + self.window / 2 {
@@ -134,6 +145,45 @@ impl Receiver {
             }
             self.head_most = self.head_most.max(last + 1);
         }
+    }
+
+    /// Compares what it says of the link with what became of the packets of `sender`. Says whether it could
+    /// be compared.
+    pub fn is_true(&self, report: &Report, sender: &Sender, ledger: &Ledger) -> bool {
+        let (first, next) = sender.numbered();
+        if report.epoch != sender.epoch || self.hampered || sender.hampered || first > 0 {
+            return false;
+        }
+        let (before, after) = (&report.before, &report.after);
+        assert!(before.next <= next + 64 && after.next <= before.next + 64, "{report:?} of {next}");
+        assert!(before.bursts <= before.lost && before.lost <= before.judged, "{report:?}");
+        assert!(after.missing <= after.judged && after.missing <= before.lost, "{report:?}");
+        if self.beliefs > 1 || before.skipped > 0 || before.next > next {
+            return false;
+        }
+        let fates = |from: u64, to: u64| {
+            (from..to).map(|seq| {
+                let record = &ledger.records[sender.frame(seq).expect("a packet") as usize];
+                (record.delivered_by == self.life, record.rebuilt)
+            })
+        };
+        let of = fates(before.next - before.judged, before.next);
+        let lost = of.filter(|&(came, rebuilt)| !came || rebuilt).count() as u64;
+        let of = fates(after.next - after.judged, after.next);
+        let missing = of.filter(|&(came, _)| !came).count() as u64;
+        let recovered = report.recovered.iter().map(|&n| u64::from(n)).sum::<u64>();
+        let ours = fates(0, next).filter(|&(came, rebuilt)| came && rebuilt).count() as u64;
+        // (It may have rebuilt some under keys of before.)
+        let ours = if self.sessions.len() > 1 { 0 } else { ours };
+        for (what, said, truth, more) in [
+            ("lost", before.lost, lost, self.behind),
+            ("missing", after.missing, missing, self.behind),
+            ("recovered", recovered, ours, self.rebuilt - ours),
+        ] {
+            let right = (truth..=truth + more).contains(&said);
+            assert!(right, "reported {said} {what}, truth {truth} and up to {more}: {report:?}");
+        }
+        true
     }
 
     /// A frame has come out on the LAN. Says which.
@@ -153,6 +203,7 @@ impl Receiver {
         let (seq, rebuilt) = self.owed.pop_front().expect("nobody said so");
         assert_eq!(seq, record.seq, "the frame of another number came out");
         record.rebuilt = rebuilt;
+        self.behind += u64::from(seq + LATE.min(self.window / 4) < self.head_most);
         record.frame
     }
 
