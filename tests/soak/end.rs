@@ -123,7 +123,8 @@ impl End {
         steward.take_on_protect(&mut protect);
         steward.take_on_recover(&mut recover);
         let drops = link.peer_down == PeerDown::Drop;
-        let may = [drops, self.may_bypass];
+        let routed = self.blueprint.encapsulation.tunnel().is_some();
+        let may = [drops || routed && self.may_bypass, self.may_bypass];
         let pattern = self.pattern.clone();
         let sender = Sender::new(&self.blueprint, pattern, self.life, epoch, first, may);
         let receiver = Receiver::new(&self.blueprint, self.life);

@@ -21,6 +21,8 @@ pub enum Tag {
     Bypass { n: u32 },
     /// From control to control.
     Control { life: u16, session: u16 },
+    /// Between a gateway and its next hop.
+    Router,
     /// Of nobody.
     Forged,
 }
@@ -32,7 +34,7 @@ impl Tag {
             Tag::Source { life, .. } | Tag::Repair { life, .. } | Tag::Control { life, .. } => {
                 Some(life)
             }
-            Tag::Bypass { .. } | Tag::Forged => None,
+            Tag::Bypass { .. } | Tag::Router | Tag::Forged => None,
         }
     }
 }

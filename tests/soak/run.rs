@@ -1,7 +1,9 @@
 //! A seed, from its first event to its last.
 
 use maelstrom::dpdk::Mempool;
-use maelstrom::gateway::Oversize;
+use maelstrom::gateway::{Blueprint, Oversize};
+use maelstrom::link::{Neighbour, NeighbourConfig};
+use maelstrom::wire::encap::Pattern as Header;
 
 use crate::common::Random;
 use crate::end::{End, Ending, Rooms};
@@ -43,6 +45,8 @@ pub struct Run {
     sessions: Sessions,
     /// How many reports could be compared with the truth.
     reports: u64,
+    /// The next hop of each gateway, where the WAN is routed.
+    pub routers: [Option<Neighbour>; 2],
     pub storage: Option<Storage>,
 }
 
@@ -65,6 +69,14 @@ pub fn run(seed: u64, pools: &[Mempool; 2], trace: bool) -> Summary {
     run.finish()
 }
 
+/// A gateway's next hop: what the gateway's own side of that is, from the other end of the wire.
+fn router(blueprint: &Blueprint) -> Option<Neighbour> {
+    let (tunnel, ours) = blueprint.encapsulation.tunnel().zip(blueprint.next_hop)?;
+    let vlan = blueprint.encapsulation.vlan;
+    let (hop, peer) = (tunnel.ours, tunnel.peer);
+    Some(Neighbour::new(NeighbourConfig { mac: [2, 0, 0, 0, 1, 0], vlan, ours, hop, peer }))
+}
+
 impl Run {
     fn new(scenario: Scenario, pools: &[Mempool; 2], trace: bool) -> Run {
         let seed = scenario.seed;
@@ -81,8 +93,9 @@ impl Run {
             end
         });
         let keyed = scenario.blueprints[0].keys.is_some();
+        let outer = Header::new(&scenario.blueprints[0].encapsulation).len();
         let seed_of = |d: u64| seed.wrapping_mul(3) ^ d << 40;
-        let way = |d: u64| Way::new(seed_of(d), scenario.delay, headers_too);
+        let way = |d: u64| Way::new(seed_of(d), scenario.delay, outer, headers_too);
         let traffic = |d: u64| Traffic {
             pattern: Pattern::Steady { gap: 1 },
             next: 0,
@@ -91,7 +104,9 @@ impl Run {
         };
         let mut ways = [way(0), way(1)];
         ways.iter_mut().for_each(|way| way.keyed = keyed);
+        let routers = scenario.blueprints.each_ref().map(router);
         Run {
+            routers,
             ends,
             ways,
             ledgers: Default::default(),
@@ -200,7 +215,9 @@ impl Run {
         let report = here.recover.report(self.now);
         let compared = here.receiver.is_true(&report, &there.sender, &self.ledgers[1 - e]);
         self.reports += u64::from(compared);
-        if there.sender.numbered().0 > 0 || report.epoch != there.sender.epoch {
+        // Who set its clock back was not listened to for a second.
+        let unheard = self.ways.iter().any(|way| way.set_back);
+        if there.sender.numbered().0 > 0 || report.epoch != there.sender.epoch || unheard {
             return;
         }
         let account = there.steward.supervisor().accounts().ours().next();

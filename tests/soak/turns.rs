@@ -1,6 +1,7 @@
 //! What the rooms do in an event, and what is seen of it from outside.
 
 use maelstrom::gateway::{Oversize, Room};
+use maelstrom::wire::parcel::Parcel;
 
 use crate::end::Rooms;
 use crate::frames::Class;
@@ -24,7 +25,8 @@ impl Run {
                 let (odd, len) = self.scenario.sizes.draw(&mut traffic.random);
                 traffic.advance();
                 let blueprint = &self.ends[d].blueprint;
-                let fits = len <= u64::from(blueprint.wan_mtu) + 14;
+                let routed = blueprint.encapsulation.tunnel().is_some();
+                let fits = len <= u64::from(blueprint.wan_mtu) + 14 && !routed;
                 let class = match odd {
                     Odd::None => Class::Protect,
                     Odd::Runt => Class::Runt,
@@ -70,7 +72,7 @@ impl Run {
 
     /// Looks at what has left a gateway towards the WAN, and sends it on.
     pub fn collect(&mut self, e: usize) {
-        let Run { ends, ways, ledgers, scenario, now, trace, .. } = self;
+        let Run { ends, ways, ledgers, scenario, now, trace, routers, .. } = self;
         let Some(Rooms { sender, watch, .. }) = &mut ends[e].rooms else { return };
         let ports = &mut *ends[e].ports.lock();
         let ledger = &mut ledgers[e];
@@ -87,6 +89,17 @@ impl Run {
                 if !matches!(tag, Tag::Bypass { .. }) {
                     watch.sent(*now, &bytes, frame.as_ref());
                 }
+            }
+            if tag == Tag::Router {
+                let answer = |frame: Parcel| {
+                    let mut bytes = vec![0; frame.len()];
+                    frame.write(&mut bytes);
+                    ports.wan_in.push_back(Packet { bytes, tag, intact: true });
+                };
+                if let Some(router) = &mut routers[e] {
+                    router.handle(*now, &bytes, &mut { answer });
+                }
+                continue;
             }
             let packet = Packet { bytes, tag, intact: true };
             let lost = ways[e].enter(*now, packet, &mut ports.spare);

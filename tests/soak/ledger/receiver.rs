@@ -100,7 +100,7 @@ impl Receiver {
                     self.repairs += 1;
                     self.heard(last, (life, session));
                 }
-                Tag::Control { .. } if intact => self.controls += 1,
+                Tag::Control { .. } | Tag::Router if intact => self.controls += 1,
                 Tag::Bypass { .. } => {}
                 _ => self.harmed += 1,
             }

@@ -55,6 +55,8 @@ pub struct Sender {
     codes: Vec<u32>,
     /// Who can read what is sealed.
     peek: Option<Peek>,
+    /// Whether it has a next hop, which it has to find first.
+    routed: bool,
     /// Whether frames may be dropped by the mode that it is in.
     drops: bool,
     /// Whether frames may cross unprotected in this life, and whether they do now.
@@ -100,6 +102,7 @@ impl Sender {
             integrity: blueprint.integrity,
             first,
             next: first,
+            routed: pattern.is_routed(),
             pattern,
             codes: vec![blueprint.code.layers().len() as u32],
             peek: blueprint.keys.map(|mode| Peek::new(blueprint, mode, epoch)),
@@ -199,6 +202,7 @@ impl Sender {
         let packet = match self.pattern.strip(bytes) {
             Arrival::Packet(packet) => packet,
             Arrival::Short => panic!("{} bytes have left", bytes.len()),
+            Arrival::Other if self.routed => return Tag::Router,
             Arrival::Other => return self.send_bare(now, ledger, salt, d, bytes),
         };
         let (shim, _) = Shim::parse(packet).expect("a good shim");
@@ -292,14 +296,15 @@ impl Sender {
             }
             let beyond = self.next == LIMIT && frame.class == Class::Protect;
             let may = self.shaped || self.drops || frame.class == Class::TooLarge;
-            assert!(may || beyond || self.may_not_seal(), "{what} has overtaken {frame:?}");
+            assert!(may || beyond || self.may_not_send(), "{what} has overtaken {frame:?}");
             ledger.at(frame.n).fate = Fate::Dropped;
         }
     }
 
-    /// There are no keys yet, or were no mbufs to seal into.
-    fn may_not_seal(&self) -> bool {
-        self.peek.is_some() && (self.sources == 0 || self.hampered)
+    /// There is no next hop yet, or no keys, or were no mbufs to seal into.
+    fn may_not_send(&self) -> bool {
+        let keyed = self.peek.is_some();
+        (self.routed || keyed) && self.sources == 0 || keyed && self.hampered
     }
 
     /// With S(t) bytes gone at t, S(b) − S(a) ≤ rate (b − a) + allowance for all a < b just if
@@ -324,7 +329,7 @@ impl Sender {
         if self.shaped || self.hampered {
             return;
         }
-        if self.drops || self.may_not_seal() {
+        if self.drops || self.may_not_send() {
             self.pending.drain(..).for_each(|frame| ledger.at(frame.n).fate = Fate::Dropped);
         }
         while let Some(frame) = self.pending.pop_front_if(|f| f.class == Class::TooLarge) {
@@ -353,6 +358,7 @@ impl Sender {
         assert_eq!(n("lan_in"), self.taken.iter().sum::<u64>(), "lan_in");
         // What waits for the rate has not been looked at, and may be of any kind.
         let unseen = n("overload_waiting") + n("overload_dropped") + n("peer_down");
+        let unseen = unseen + n("no_next_hop");
         for (name, seen) in
             [("runt", runt), ("link_local_dropped", link_local), ("too_large", too_large)]
         {

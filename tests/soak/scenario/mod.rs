@@ -3,12 +3,15 @@
 
 mod dice;
 
+use std::net::IpAddr;
+
 use maelstrom::fec::Code;
 use maelstrom::fec::seq::LIMIT;
 use maelstrom::gateway::settings::LinkSettings;
 use maelstrom::gateway::{Blueprint, Limit, Overload, Oversize, Side};
 use maelstrom::link::adapt::Policy;
 use maelstrom::link::{PeerDown, Wishes};
+use maelstrom::wire::encap::{Carrier, Dscp, Encapsulation, Tunnel};
 use maelstrom::wire::repair::REPAIR_LEN;
 use maelstrom::wire::seal::Mode;
 use maelstrom::wire::shim::Integrity;
@@ -218,10 +221,16 @@ fn anything(seed: u64, random: &mut Random) -> Scenario {
         west.keys = Some([Mode::Tag, Mode::Seal][random.below(2) as usize]);
         west.oversize = Oversize::Drop;
     }
+    if random.below(5) == 0 {
+        route(random, &mut west);
+    }
     let odd = [0, 0, 5, 50][random.below(4) as usize];
     let sizes = sizes(&west, random, odd);
     let mut east = Blueprint { side: Side::East, code: codes[1].clone(), ..west.clone() };
     east.sparse = west.sparse.as_ref().map(|_| codes[1].short());
+    if let Carrier::Udp(tunnel) = &mut east.encapsulation.carrier {
+        std::mem::swap(&mut tunnel.ours, &mut tunnel.peer);
+    }
     east.timing.flush_cap = codes[1].layers().len() as f64;
     let mut blueprints = [west, east];
     let mut well_gap = 0;
@@ -238,7 +247,8 @@ fn anything(seed: u64, random: &mut Random) -> Scenario {
     }
 
     let keyed = blueprints[0].keys.is_some();
-    let watched = random.below(8) == 0 && !keyed;
+    let routed = blueprints[0].encapsulation.tunnel().is_some();
+    let watched = random.below(8) == 0 && !keyed && !routed;
     let peer_down = match random.below(6) {
         0 => PeerDown::Drop,
         1 if !watched => PeerDown::Bypass,
@@ -337,6 +347,24 @@ fn anything(seed: u64, random: &mut Random) -> Scenario {
         plans,
         may_bypass,
     }
+}
+
+/// Packets cross routers, and what is protected stays as long.
+fn route(random: &mut Random, west: &mut Blueprint) {
+    let addresses: [IpAddr; 3] = match random.below(2) {
+        0 => [[192, 0, 2, 1], [198, 51, 100, 1], [192, 0, 2, 254]].map(IpAddr::from),
+        _ => [1, 2, 3].map(|n| IpAddr::from([0x2001, 0xDB8, 0, 0, 0, 0, 0, n])),
+    };
+    let [ours, peer, hop] = addresses;
+    let dscp = [Dscp::Copy, Dscp::Set(10)][random.below(2) as usize];
+    let checksum = random.below(2) == 0;
+    let vlan = (random.below(3) == 0).then_some(100);
+    let tunnel = Tunnel { ours, peer, port: 8147, dscp, checksum };
+    west.encapsulation = Encapsulation { vlan, carrier: Carrier::Udp(tunnel) };
+    west.next_hop = (random.below(2) == 0).then_some(hop);
+    // Nothing is unprotected there, and whatever else comes is a stranger's.
+    west.oversize = Oversize::Drop;
+    west.wan_mtu += west.encapsulation.overhead() as u16 + 60;
 }
 
 /// An operator, or the planner, or neither.
