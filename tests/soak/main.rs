@@ -12,6 +12,7 @@ mod end;
 mod frames;
 mod keys;
 mod ledger;
+mod over;
 mod ports;
 mod run;
 mod scenario;

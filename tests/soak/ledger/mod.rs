@@ -1,9 +1,12 @@
 //! What became of each frame of one direction, and what may become of it.
 
+mod close;
+mod cover;
 mod peek;
 mod receiver;
 mod sender;
 
+use cover::Cover;
 use peek::Peek;
 pub use receiver::Receiver;
 pub use sender::Sender;

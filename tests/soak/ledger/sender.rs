@@ -3,43 +3,16 @@
 use std::collections::VecDeque;
 
 use maelstrom::fec::seq::LIMIT;
+use maelstrom::gateway::Blueprint;
 use maelstrom::gateway::bucket::{DEPTH_NS, wire_bytes};
-use maelstrom::gateway::{Blueprint, Overload};
 use maelstrom::wire::encap::{Arrival, Pattern};
 use maelstrom::wire::repair::{RepairHeader, repair_key};
 use maelstrom::wire::seal::SessionKey;
 use maelstrom::wire::shim::{Integrity, Kind, SHIM_LEN, Shim};
 
-use super::{Fate, Ledger, Peek};
+use super::{Cover, Fate, Ledger, Peek};
 use crate::frames::{self, Class, LanFrame};
 use crate::ports::Tag;
-
-/// The layers that a repair of a packet has left of: of the newest code that it has, and the one before,
-/// whose groups may have been filled with it.
-#[derive(Clone, Copy, Default)]
-struct Cover {
-    code: u8,
-    layers: [u8; 2],
-}
-
-impl Cover {
-    fn add(&mut self, code: u8, layer: u8) {
-        if self.layers == [0; 2] {
-            self.code = code;
-        } else if code == self.code + 1 {
-            *self = Cover { code, layers: [0, self.layers[0]] };
-        }
-        let before = self.code.checked_sub(code).expect("a code that is not in force yet");
-        self.layers[usize::from(before)] |= 1 << layer;
-    }
-
-    /// Whether one of its codes protects it.
-    fn is_full(&self, codes: &[u32]) -> bool {
-        let of = |before: usize| codes.get(usize::from(self.code).wrapping_sub(before));
-        let full = |before| of(before).is_some_and(|&c| self.layers[before].count_ones() >= c);
-        full(0) || full(1)
-    }
-}
 
 /// A life of a gateway that protects.
 pub struct Sender {
@@ -48,7 +21,7 @@ pub struct Sender {
     channel: u8,
     integrity: Integrity,
     first: u64,
-    next: u64,
+    pub(super) next: u64,
     /// What its packets have in front of their shim.
     pattern: Pattern,
     /// How many layers each code has that it ever had.
@@ -58,9 +31,9 @@ pub struct Sender {
     /// Whether it has a next hop, which it has to find first.
     routed: bool,
     /// Whether frames may be dropped by the mode that it is in.
-    drops: bool,
+    pub(super) drops: bool,
     /// Whether frames may cross unprotected in this life, and whether they do now.
-    bypasses: bool,
+    pub(super) bypasses: bool,
     pub bare: bool,
     /// It says that it has drained.
     drained: bool,
@@ -73,8 +46,8 @@ pub struct Sender {
     /// How many frames of each class it took.
     pub taken: [u64; 5],
     pub repairs: u64,
-    sources: u64,
-    bypassed: u64,
+    pub(super) sources: u64,
+    pub(super) bypassed: u64,
     /// Bytes of link that have gone, and their least excess over the rate.
     per_ns: Option<f64>,
     gone: f64,
@@ -166,7 +139,7 @@ impl Sender {
     }
 
     /// Whatever it has sent has all of its repairs, unless that was counted.
-    fn is_covered(&self, count: impl Fn(&str) -> u64) {
+    pub(super) fn is_covered(&self, count: impl Fn(&str) -> u64) {
         if count("repair_shed") == 0 && count("repair_no_mbuf") == 0 {
             let short = self.lacks_repairs();
             assert!(short.is_none(), "packet {short:?} of {} lacks repairs", self.next);
@@ -342,63 +315,5 @@ impl Sender {
             }
         }
         assert!(self.pending.is_empty(), "{:?} waits for coding", self.pending.front());
-    }
-
-    /// The life is over; compares what it counted with what was seen. `all` says that it ended in
-    /// peace: whatever was owed has left.
-    pub fn close(
-        &mut self,
-        ledger: &mut Ledger,
-        count: impl Fn(&str) -> u64,
-        limit: Option<Overload>,
-        all: bool,
-    ) {
-        let [protect, bypass, runt, link_local, too_large] = self.taken;
-        let n = &count;
-        assert_eq!(n("lan_in"), self.taken.iter().sum::<u64>(), "lan_in");
-        // What waits for the rate has not been looked at, and may be of any kind.
-        let unseen = n("overload_waiting") + n("overload_dropped") + n("peer_down");
-        let unseen = unseen + n("no_next_hop");
-        for (name, seen) in
-            [("runt", runt), ("link_local_dropped", link_local), ("too_large", too_large)]
-        {
-            let counted = n(name);
-            // What may cross unprotected may do so, or be too large for that.
-            let [seen, unseen] = match self.bypasses {
-                true => [seen + protect + bypass, unseen + n("bypassed") + protect + bypass],
-                false => [seen, unseen],
-            };
-            assert!(counted <= seen && seen <= counted + unseen, "{name}: {counted} of {seen}");
-        }
-        let outside = n("source_sent")
-            + n("bypassed")
-            + n("runt")
-            + n("link_local_dropped")
-            + n("too_large")
-            + n("no_headroom")
-            + n("numbers_used_up")
-            + n("seal_failed")
-            + n("no_keys")
-            + n("peer_down");
-        let unseen = unseen - n("peer_down");
-        assert_eq!(n("lan_in"), outside + unseen, "each frame has one fate");
-        assert_eq!(n("no_headroom"), 0, "there was headroom");
-        let bare = if self.bypasses { protect + too_large } else { 0 };
-        assert!(n("bypassed") <= bypass + bare && n("source_sent") <= protect);
-        if all {
-            assert_eq!((n("source_sent"), n("bypassed")), (self.sources, self.bypassed), "sent");
-            assert_eq!(n("repair_sent"), self.repairs, "repairs sent");
-            assert_eq!(n("overload_waiting"), 0, "something still waits");
-        }
-        if limit != Some(Overload::SourceFirst) {
-            assert_eq!(n("repair_shed"), 0, "nothing is to be shed");
-        }
-        if all {
-            self.is_covered(n);
-        }
-        for frame in self.pending.drain(..) {
-            let fate = if all { Fate::Dropped } else { Fate::Died };
-            ledger.at(frame.n).fate = fate;
-        }
     }
 }
