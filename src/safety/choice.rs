@@ -1,7 +1,7 @@
 //! One code for a link, chosen again and again while traffic flows: what adaptation asks.
 //!
 //! The same search as `maelstrom plan` makes, without what is only printed, and within what the
-//! gateway has room for. It takes some 0.1 to 0.5 s on two cores (`cargo run --release
+//! gateway has room for. It takes some 0.1 to 1 s on two cores (`cargo run --release
 //! --no-default-features --example adapt time`), so a gateway's control thread has it done
 //! beside.
 
