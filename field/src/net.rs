@@ -172,9 +172,10 @@ impl Net {
     /// of two processes that come to the same number one is refused.
     fn cable(&self, host: Place, port: &str, index: u32, mtu: u16) -> Result<()> {
         let (here, there) = (self.namespace(host), self.namespace(Place::Middle));
-        let ours = format!("link add lan netns {here} mtu {mtu} type veth");
-        let theirs = format!("peer name {port} index {index} netns {there} mtu {mtu}");
-        ip(&format!("{ours} {theirs}").split(' ').collect::<Vec<_>>())?;
+        // Only the first of the two can be given a number.
+        let first = format!("link add {port} index {index} netns {there} mtu {mtu}");
+        let second = format!("type veth peer name lan netns {here} mtu {mtu}");
+        ip(&format!("{first} {second}").split(' ').collect::<Vec<_>>())?;
         for (place, interface) in [(host, "lan"), (Place::Middle, port)] {
             let silent = format!("echo 1 >/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
             self.shell(place, &silent)?;
