@@ -38,8 +38,8 @@ use responder::Responder;
 
 /// The first interval between two messages that say the same, in nanoseconds.
 const RETRY: u64 = 250_000_000;
-/// The interval after some of those.
-const LATER: u64 = 1_000_000_000;
+/// The interval after some of those: a pair is up again within a second after a link that let nothing through.
+const LATER: u64 = 500_000_000;
 /// How many come at the first interval.
 const SOON: u32 = 8;
 

@@ -248,7 +248,7 @@ mod tests {
         }
 
         fn forget(&mut self, word: u64) {
-            if word + 1 == self.forgotten && !self.partial {
+            if word + 2 == self.forgotten && !self.partial {
                 self.partial = true;
                 return;
             }

@@ -4,8 +4,8 @@ use zeroize::Zeroizing;
 
 use super::noise::{self, Agreed, Common, Life, Proof, Proposal};
 use super::{
-    ANSWER, CONFIRM, Chance, DONE, FIRST, KNOCK, LATER, Message, Outcome, RETRY, Session, Timer,
-    is_same, message,
+    ANSWER, CONFIRM, Chance, DONE, FIRST, KNOCK, Message, Outcome, RETRY, Session, Timer, is_same,
+    message,
 };
 use crate::wire::seal::derive;
 use crate::wire::shim::is_later;
@@ -14,6 +14,8 @@ use crate::wire::shim::is_later;
 const AGAIN: u64 = RETRY / 10;
 /// How many others are taken up in a second.
 const OTHERS: u32 = 8;
+/// Over what time those are counted, in nanoseconds.
+const COUNTED: u64 = 1_000_000_000;
 
 pub(super) struct Responder {
     epoch: u32,
@@ -165,7 +167,7 @@ impl Responder {
             return Err(Outcome::OtherMode(proposal.mode));
         }
         if !self.is_newer(&proposal) {
-            if now.saturating_sub(self.others_since) >= LATER {
+            if now.saturating_sub(self.others_since) >= COUNTED {
                 (self.others, self.others_since) = (0, now);
             }
             self.others += 1;
