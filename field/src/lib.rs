@@ -11,13 +11,17 @@ pub mod cells;
 pub mod error;
 pub mod interrupt;
 pub mod kcptun;
+pub mod latency;
 pub mod net;
 pub mod pair;
 pub mod plan;
 pub mod process;
 pub mod quick;
+pub mod reordering;
 pub mod shell;
+pub mod table;
 pub mod tcp;
 pub mod throughput;
+pub mod traffic;
 
 pub use error::{Error, Result};

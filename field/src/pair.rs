@@ -40,6 +40,25 @@ impl Loss {
         }
     }
 
+    /// How many are lost in a row on average, or one by one.
+    pub fn mean_burst(self) -> f64 {
+        match self {
+            Loss::Iid(_) => 1.0,
+            Loss::Bursts(_, mean) => mean,
+        }
+    }
+
+    /// As it stands in names of cells: in percent.
+    pub fn name(self) -> String {
+        // Without the noise of binary fractions.
+        let percent = (self.rate() * 1e6).round() / 1e4;
+        match self {
+            Loss::Iid(0.0) => "lossless".to_owned(),
+            Loss::Iid(_) => format!("iid-{percent}"),
+            Loss::Bursts(..) => format!("burst-{percent}"),
+        }
+    }
+
     /// As `maelstrom wan --loss` takes it.
     pub fn argument(self) -> String {
         match self {
@@ -75,6 +94,13 @@ impl Wan {
     /// full, and at least what it carries in 20 ms.
     pub fn queue(&self) -> u64 {
         self.in_flight().max(u64::from(self.rate_mbps) * 125 * 20)
+    }
+
+    /// The link that gateways are planned for: this one, or where it loses nothing, one that loses 0.1 %, as they
+    /// have to have some code.
+    pub fn supposed(&self) -> Wan {
+        let loss = if self.loss.rate() == 0.0 { Loss::Iid(0.001) } else { self.loss };
+        Wan { loss, ..*self }
     }
 
     /// The largest packet that it takes.
