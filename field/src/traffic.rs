@@ -17,6 +17,9 @@ use crate::error::{Context, Error, Result};
 
 /// What a datagram begins with: its number and when it was sent, in nanoseconds.
 const STAMP: usize = 16;
+/// A number that counts as none: before a stream, for so many milliseconds, one each, until hosts know each other's
+/// addresses. What waits for that in a host's kernel may be dropped there.
+const WARMING: (u64, u32) = (u64::MAX, 500);
 /// Without a datagram for so long, the stream has ended.
 const SILENCE: Duration = Duration::from_secs(3);
 /// A request, and the answer that it gets: some ten packets.
@@ -60,6 +63,11 @@ pub fn send(to: SocketAddr, rate: u32, size: usize, seconds: u32) -> Result<()> 
     let socket = UdpSocket::bind(("0.0.0.0", 0)).context("datagrams")?;
     let mut datagram = vec![0x5A; size.max(STAMP)];
     let count = u64::from(rate) * u64::from(seconds);
+    datagram[..8].copy_from_slice(&WARMING.0.to_le_bytes());
+    for _ in 0..WARMING.1 {
+        let _ = socket.send_to(&datagram, to);
+        thread::sleep(Duration::from_millis(1));
+    }
     let begin = Instant::now();
     for number in 0..count {
         let due = begin + Duration::from_nanos(number * 1_000_000_000 / u64::from(rate));
@@ -96,7 +104,7 @@ pub fn receive(at: SocketAddr, count: u64) -> Result<Times> {
         socket.set_read_timeout(Some(SILENCE)).context(at)?;
         let word =
             |at: usize| datagram[at..at + 8].try_into().map(u64::from_le_bytes).unwrap_or_default();
-        let (number, sent) = (word(0) as usize, word(8));
+        let (number, sent) = (usize::try_from(word(0)).unwrap_or(usize::MAX), word(8));
         if len >= STAMP && number < taken.len() && !std::mem::replace(&mut taken[number], true) {
             times.ns.push(arrived.saturating_sub(sent));
         }
