@@ -1,0 +1,18 @@
+//! The real-time laboratory: kernel TCP, real programs and real files across a pair of gateways.
+//!
+//! * **Does:** makes two hosts and a WAN out of network namespaces ([`net`]), runs `maelstrom` between them
+//!   ([`pair`]), lets programs talk across, and notes what came of it.
+//! * **Fed by:** the built `maelstrom` and Debian's iproute2, ethtool, iperf3 and kcptun.
+//! * **Feeds:** `docs/evaluation/` and `target/lab/quick.json`.
+//! * **Runs on:** its own process, as root; whoever reads a figure wants little else to run beside it.
+//! * **Must not:** leave anything behind, whatever ends it: no namespace, no process, no file.
+
+pub mod error;
+pub mod interrupt;
+pub mod net;
+pub mod pair;
+pub mod plan;
+pub mod process;
+pub mod shell;
+
+pub use error::{Error, Result};
