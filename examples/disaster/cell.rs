@@ -86,6 +86,34 @@ impl Cell {
         cell
     }
 
+    /// A line for each policy that can be asked for.
+    pub fn rows(&mut self, plain: bool) -> Vec<String> {
+        let gateways = if plain { "none" } else { "fec" };
+        let mut rows = Vec::new();
+        for (tally, policy) in self.tallies.iter_mut().zip(POLICIES) {
+            if plain && !matches!(policy, Policy::Local | Policy::Remote) {
+                continue;
+            }
+            let promise = target(policy).map_or("-\t-".to_owned(), |target| {
+                format!("{target:.0e}\t{:.2}", tally.likelihood(target))
+            });
+            let [median, p99] = [0.5, 0.99].map(|share| tally.took_ms(share));
+            let first = tally.first.map_or("-".to_owned(), |seed| seed.to_string());
+            rows.push(format!(
+                "{gateways}\t{}\t{}\t{}\t{:.1e}\t{:.1e}\t{promise}\t{}\t{}\t{}\t{median:.2}\t{p99:.2}\t{first}",
+                name(policy),
+                tally.runs,
+                tally.bad,
+                tally.bad as f64 / tally.runs as f64,
+                tally.limit(),
+                tally.acknowledged,
+                tally.missing,
+                tally.most,
+            ));
+        }
+        rows
+    }
+
     /// Promises that were broken, one line each, with the seed that shows it.
     pub fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();

@@ -16,6 +16,8 @@
 //! 4. What is on the WAN arrives, and the east makes of it what it can. A record is at the mirror if it and all
 //!    before it came whole.
 //!
+//! Then all of it again with the gateways' repairs taken out of the WAN, which shows what `local` is without them.
+//!
 //! `netsync.link` is the cell's loss, as an operator who knows the link would have it; without loss `iid:0.0001`.
 
 use std::error::Error;
@@ -29,11 +31,10 @@ mod scenes;
 mod site;
 mod tcp;
 
-use cell::{Cell, name, target};
-use run::POLICIES;
+use cell::Cell;
 use site::Pools;
 
-const HEAD: &str = "loss\tpolicy\truns\truns_missing\tfraction\tlimit_99\ttarget\tp_value\tacknowledged\t\
+const HEAD: &str = "loss\tgateways\tpolicy\truns\truns_missing\tfraction\tlimit_99\ttarget\tp_value\tacknowledged\t\
     missing\tmost_missing\tmedian_ms\tp99_ms\tfirst_seed";
 
 fn main() -> ExitCode {
@@ -60,38 +61,25 @@ fn table() -> Result<bool, Box<dyn Error>> {
     let mut rows = format!("{HEAD}\n");
     let mut broken = Vec::new();
     for (loss, floor) in scenes::LOSSES {
-        let began = Instant::now();
-        let scene = scenes::scene(loss, floor);
-        let mut cell = Cell::of(&pools, &scene, first, runs);
-        broken.extend(cell.broken().into_iter().map(|what| format!("{loss}: {what}")));
-        for (tally, policy) in cell.tallies.iter_mut().zip(POLICIES) {
-            let target = target(policy);
-            let promise = target.map_or("-\t-".to_owned(), |target| {
-                format!("{target:.0e}\t{:.2}", tally.likelihood(target))
-            });
-            let [median, p99] = [0.5, 0.99].map(|share| tally.took_ms(share));
-            let first = tally.first.map_or("-".to_owned(), |seed| seed.to_string());
-            let row = format!(
-                "{loss}\t{}\t{}\t{}\t{:.1e}\t{:.1e}\t{promise}\t{}\t{}\t{}\t{median:.2}\t{p99:.2}\t{first}",
-                name(policy),
-                tally.runs,
-                tally.bad,
-                tally.bad as f64 / tally.runs as f64,
-                tally.limit(),
-                tally.acknowledged,
-                tally.missing,
-                tally.most,
+        for plain in [false, true] {
+            let began = Instant::now();
+            let make = if plain { scenes::plain } else { scenes::scene };
+            let mut cell = Cell::of(&pools, &make(loss, floor), first, runs);
+            if !plain {
+                broken.extend(cell.broken().into_iter().map(|what| format!("{loss}: {what}")));
+            }
+            for row in cell.rows(plain) {
+                println!("{loss}\t{row}");
+                writeln!(rows, "{loss}\t{row}")?;
+            }
+            println!(
+                "# {loss}: {} packets lost, {} rebuilt, {} sent again by TCP; {:.0} s",
+                cell.lost,
+                cell.rebuilt,
+                cell.resent,
+                began.elapsed().as_secs_f64()
             );
-            println!("{row}");
-            writeln!(rows, "{row}")?;
         }
-        println!(
-            "# {loss}: {} packets lost, {} rebuilt, {} sent again by TCP; {:.0} s",
-            cell.lost,
-            cell.rebuilt,
-            cell.resent,
-            began.elapsed().as_secs_f64()
-        );
     }
     if let Some(folder) = std::path::Path::new(path).parent() {
         std::fs::create_dir_all(folder)

@@ -56,6 +56,8 @@ pub struct Scene {
     pub records: f64,
     /// Bytes of a record.
     pub size: u64,
+    /// Whether the WAN carries no repairs: as without gateways.
+    pub plain: bool,
 }
 
 impl Scene {
@@ -75,6 +77,7 @@ impl Scene {
             packets: 10_000.0,
             records: 100.0,
             size: 4096,
+            plain: false,
         }
     }
 }
@@ -129,8 +132,7 @@ fn other(chance: &mut Chance) -> Vec<u8> {
 
 /// See the module's head. The seed decides all of it.
 pub fn run(pools: &Pools, scene: &Scene, seed: u64) -> Outcome {
-    let mut sites =
-        Sites::new(pools, &scene.blueprint, &scene.worth, scene.delay, &scene.loss, seed);
+    let mut sites = Sites::new(pools, scene, seed);
     let mut chance = Chance(Xoshiro256PlusPlus::seed_from_u64(seed));
     let key = FlowKey::v4(ENDS.0, PORTS.0, ENDS.1, PORTS.1);
     let mut reader = sites.subscriber.flow_by(key);

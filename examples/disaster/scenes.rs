@@ -21,3 +21,8 @@ pub const LOSSES: [(&str, Loss); 7] = [
 pub fn scene(loss: &str, floor: Loss) -> Scene {
     Scene::new(CODE, loss, floor)
 }
+
+/// The same without repairs: what no policy that rests on them can be asked for.
+pub fn plain(loss: &str, floor: Loss) -> Scene {
+    Scene { plain: true, ..scene(loss, floor) }
+}

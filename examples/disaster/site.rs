@@ -2,22 +2,22 @@
 //! laboratory's link each way. West may die.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use maelstrom::dpdk::mbuf::{self, Burst};
 use maelstrom::dpdk::mempool::DEFAULT_DATA_ROOM;
 use maelstrom::dpdk::{Eal, EalConfig, Mempool, RxQueue, TxQueue, joined};
-use maelstrom::gateway::flows::{
-    Acks, Exit, Filter, Publisher, PublisherConfig, Rule, Told, Worth,
-};
+use maelstrom::gateway::flows::{Acks, Exit, Filter, Publisher, PublisherConfig, Rule, Told};
 use maelstrom::gateway::{Blueprint, Protect, Recover, Room, Side};
 use maelstrom::lab::link::{Link, LinkConfig};
-use maelstrom::lab::loss::{LossModel, LossProcess};
+use maelstrom::lab::loss::LossProcess;
+use maelstrom::wire::outer::Ether;
+use maelstrom::wire::shim::{Kind, Shim};
 use netsync::{Control, Segment, SegmentConfig, Server, ServerConfig, Subscriber, now_ns};
 use tempfile::TempDir;
 
+use super::run::Scene;
 use super::tcp::PORTS;
 
 /// What lies between the gateway's port and the edge of the site, which dies with it. Watermarks know it as
@@ -34,16 +34,14 @@ pub struct Pools {
 }
 
 impl Pools {
-    /// Some hundred MiB, without hugepages.
+    /// Once a process.
     pub fn new() -> Pools {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         static EAL: OnceLock<Eal> = OnceLock::new();
         let eal = EAL.get_or_init(|| {
             let config = EalConfig { hugepages: false, memory_mib: 512, ..EalConfig::default() };
             Eal::init(&config).expect("an EAL without hugepages")
         });
-        let name = format!("packets{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let packets = Mempool::new(eal, &name, 32_767, DEFAULT_DATA_ROOM).expect("a pool");
+        let packets = Mempool::new(eal, "packets", 32_767, DEFAULT_DATA_ROOM).expect("a pool");
         Pools { packets, eal }
     }
 }
@@ -54,16 +52,19 @@ struct Way {
     loss: LossProcess,
     link: Link,
     lost: u64,
+    /// Whether repairs go no further.
+    plain: bool,
 }
 
 impl Way {
-    fn new(delay: u64, loss: &LossModel, seed: u64, direction: u8) -> Way {
-        let config = LinkConfig { delay_ns: delay, mtu: 9000, ..LinkConfig::default() };
+    fn new(scene: &Scene, seed: u64, direction: u8) -> Way {
+        let config = LinkConfig { delay_ns: scene.delay, mtu: 9000, ..LinkConfig::default() };
         Way {
             leaving: VecDeque::new(),
-            loss: LossProcess::new(loss, seed, direction),
+            loss: LossProcess::new(&scene.loss, seed, direction),
             link: Link::new(config),
             lost: 0,
+            plain: scene.plain,
         }
     }
 
@@ -73,6 +74,9 @@ impl Way {
             && *at <= now
             && let Some((at, packet)) = self.leaving.pop_front()
         {
+            if self.plain && is_repair(&packet) {
+                continue;
+            }
             if lossy && self.loss.lost() {
                 self.lost += 1;
             } else {
@@ -103,15 +107,9 @@ pub struct Sites {
 }
 
 impl Sites {
-    /// `worth` is what the levels of the blueprint's codes are worth: see `gateway::flows::bounds`.
-    pub fn new(
-        pools: &Pools,
-        west: &Blueprint,
-        worth: &Worth,
-        delay: u64,
-        loss: &LossModel,
-        seed: u64,
-    ) -> Sites {
+    /// At the beginning of time.
+    pub fn new(pools: &Pools, scene: &Scene, seed: u64) -> Sites {
+        let west = &scene.blueprint;
         let pool = pools.packets.clone();
         let ring = |name: &str| {
             let (a, b) = joined(pools.eal, name, 4095, &pool, 1).expect("two ports");
@@ -151,7 +149,7 @@ impl Sites {
         };
         protect.tell(Publisher::new(publisher, segment.workers.pop().expect("a writer")));
         recover.read_acks(Acks::new(filter, segment.acks.pop().expect("a writer")));
-        segment.control.publish_code(&west.code.to_string(), levels, worth);
+        segment.control.publish_code(&west.code.to_string(), levels, &scene.worth);
         segment.control.heartbeat(now_ns());
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
@@ -167,8 +165,8 @@ impl Sites {
             wan: [wan_west, wan_east],
             east: (back, arrive),
             far,
-            eastward: Way::new(delay, loss, seed, 0),
-            westward: Way::new(delay, loss, seed, 1),
+            eastward: Way::new(scene, seed, 0),
+            westward: Way::new(scene, seed, 1),
             exit: EXIT,
         }
     }
@@ -218,6 +216,11 @@ impl Sites {
     pub fn lost_and_rebuilt(&self) -> (u64, u64) {
         (self.eastward.lost, self.east.1.counters().recovered.get())
     }
+}
+
+fn is_repair(packet: &[u8]) -> bool {
+    let shim = Ether::parse(packet).and_then(|(_, packet)| Shim::parse(packet).ok());
+    shim.is_some_and(|(shim, _)| shim.kind == Kind::Repair)
 }
 
 fn put(pool: &Mempool, queue: &mut TxQueue, frames: &[Vec<u8>]) {
