@@ -1,14 +1,18 @@
 //! What can be asked of the laboratory.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use maelstrom_field::net::{Hosts, Net};
+use maelstrom_field::cells::{self, Cell};
+use maelstrom_field::net::{self, Hosts, Net};
 use maelstrom_field::pair::{self, Gateways, Loss, Pair, Wan};
-use maelstrom_field::plan::plan;
+use maelstrom_field::plan::{RESIDUAL, explain, plan};
+use maelstrom_field::quick::quick;
 use maelstrom_field::shell::shell;
+use maelstrom_field::throughput::{self, Settings};
 use maelstrom_field::{Error, Result, interrupt};
 
 /// The real-time laboratory: kernel TCP across a pair of gateways, in network namespaces, as root
@@ -20,8 +24,53 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// The whole evaluation
+    All(Course),
+    /// TCP's goodput across the link, cell by cell, as rows of a table
+    Throughput {
+        #[command(flatten)]
+        course: Course,
+        /// Only cells whose name contains this; may be repeated
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// Say which cells there are, and measure none
+        #[arg(long)]
+        list: bool,
+        /// The table; cells that it has are not measured again
+        #[arg(long, default_value = THROUGHPUT)]
+        table: PathBuf,
+    },
+    /// A little of everything, in a minute or two
+    Quick {
+        /// Where the findings go, as JSON
+        #[arg(long, default_value = "target/lab/quick.json")]
+        output: PathBuf,
+    },
     /// A shell on each side of the link, to play with
     Shell(Link),
+}
+
+/// How the cells of a table are measured.
+#[derive(Args)]
+struct Course {
+    /// How often each
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    /// How many seconds count
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+    /// How many seconds go before, while windows grow
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=60))]
+    omit: u32,
+    /// Rate of the WAN, in Mb/s
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: u32,
+    /// The hosts' MTU
+    #[arg(long, default_value_t = 1500, value_parser = clap::value_parser!(u16).range(576..=8900))]
+    mtu: u16,
+    /// How long gateways hold frames behind a missing one, in ms
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    resequence: u64,
 }
 
 /// The WAN, and what the gateways do.
@@ -40,7 +89,7 @@ struct Link {
     #[arg(long)]
     burst: Option<f64>,
     /// The hosts' MTU
-    #[arg(long, default_value_t = 1500, value_parser = clap::value_parser!(u16).range(576..=9000))]
+    #[arg(long, default_value_t = 1500, value_parser = clap::value_parser!(u16).range(576..=8900))]
     mtu: u16,
     /// The hosts' congestion control
     #[arg(long, default_value = "cubic")]
@@ -56,10 +105,22 @@ struct Link {
     code: Option<String>,
 }
 
+/// Where the table of the documents is.
+const THROUGHPUT: &str = "docs/evaluation/throughput.tsv";
+
+/// Long enough for slow start over 50 ms, and short enough for every day.
+const QUICK: Course = Course { runs: 1, seconds: 8, omit: 6, rate: 500, mtu: 1500, resequence: 0 };
+
 /// Runs what was asked for; status 2 and one line if it can't be had.
 pub fn main() -> ExitCode {
     let verb = Cli::parse().verb;
     let done = interrupt::watch().and_then(|()| match &verb {
+        Verb::All(course) => course.fill(Path::new(THROUGHPUT), &[]),
+        Verb::Throughput { list: true, only, .. } => {
+            chosen(only).map(|cells| cells.iter().for_each(|cell| println!("{}", cell.name())))
+        }
+        Verb::Throughput { course, only, table, .. } => course.fill(table, only),
+        Verb::Quick { output } => QUICK.settings().and_then(|settings| quick(output, &settings)),
         Verb::Shell(link) => play(link),
     });
     match done {
@@ -69,6 +130,39 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+impl Course {
+    fn settings(&self) -> Result<Settings> {
+        net::check()?;
+        Ok(Settings {
+            binary: pair::binary()?,
+            rate_mbps: self.rate,
+            host_mtu: self.mtu,
+            runs: self.runs,
+            seconds: self.seconds,
+            omit: self.omit,
+            resequence_ms: self.resequence,
+        })
+    }
+
+    fn fill(&self, table: &Path, only: &[String]) -> Result<()> {
+        throughput::fill(table, &chosen(only)?, &self.settings()?)
+    }
+}
+
+/// The cells whose name contains one of these; all, if there is none.
+fn chosen(only: &[String]) -> Result<Vec<Cell>> {
+    let mut cells = cells::all();
+    if let Some(unknown) =
+        only.iter().find(|part| !cells.iter().any(|cell| cell.name().contains(*part)))
+    {
+        return Err(Error::new(format!(
+            "--only {unknown}: no cell's name contains it; expected part of one that --list shows"
+        )));
+    }
+    cells.retain(|cell| only.is_empty() || only.iter().any(|part| cell.name().contains(part)));
+    Ok(cells)
 }
 
 impl Link {
@@ -95,24 +189,19 @@ impl Link {
 fn play(link: &Link) -> Result<()> {
     let wan = link.wan()?;
     let binary = pair::binary()?;
-    let latency = Gateways::latency(&wan);
-    let code = match (&link.code, link.plain) {
-        (Some(code), _) => code.clone(),
-        (None, true) => String::new(),
-        (None, false) => plan(&binary, &wan, latency, 1e-7)?.code,
+    let plan = match (&link.code, link.plain) {
+        (_, true) => None,
+        (Some(code), _) => Some(explain(&binary, &wan, code)?),
+        (None, _) => Some(plan(&binary, &wan, RESIDUAL)?),
     };
-    let gateways = Gateways {
-        code,
-        latency: 4 * latency,
-        resequence: Duration::from_millis(u64::from(link.resequence)),
-        more: Default::default(),
-    };
+    let resequence = Duration::from_millis(u64::from(link.resequence));
+    let gateways = plan.map(|plan| Gateways { resequence, ..plan.gateways(&wan) });
     let hosts = Hosts {
         mtu: wan.host_mtu,
-        in_flight: wan.in_flight(),
+        in_flight: wan.in_flight() + wan.queue(),
         congestion: link.congestion.clone(),
     };
     let net = Net::new(&hosts)?;
-    let _pair = Pair::start(&net, &binary, &wan, (!link.plain).then_some(&gateways))?;
+    let _pair = Pair::start(&net, &binary, &wan, gateways.as_ref())?;
     shell(&net)
 }

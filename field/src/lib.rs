@@ -7,12 +7,17 @@
 //! * **Runs on:** its own process, as root; whoever reads a figure wants little else to run beside it.
 //! * **Must not:** leave anything behind, whatever ends it: no namespace, no process, no file.
 
+pub mod cells;
 pub mod error;
 pub mod interrupt;
+pub mod kcptun;
 pub mod net;
 pub mod pair;
 pub mod plan;
 pub mod process;
+pub mod quick;
 pub mod shell;
+pub mod tcp;
+pub mod throughput;
 
 pub use error::{Error, Result};

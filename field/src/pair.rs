@@ -96,14 +96,6 @@ pub struct Gateways {
     pub more: [String; 2],
 }
 
-impl Gateways {
-    /// The budget that a code is planned for: a quarter of the round trip, as `maelstrom plan --rtt` has it, and no
-    /// less than 10 ms.
-    pub fn latency(wan: &Wan) -> Duration {
-        (wan.delay / 2).max(Duration::from_millis(10))
-    }
-}
-
 /// The processes. Dropped, they end.
 pub struct Pair {
     /// Ends first, while the gateways are still there.
