@@ -88,7 +88,6 @@ impl Cell {
 
     /// A line for each policy that can be asked for.
     pub fn rows(&mut self, plain: bool) -> Vec<String> {
-        let gateways = if plain { "none" } else { "fec" };
         let mut rows = Vec::new();
         for (tally, policy) in self.tallies.iter_mut().zip(POLICIES) {
             if plain && !matches!(policy, Policy::Local | Policy::Remote) {
@@ -100,7 +99,7 @@ impl Cell {
             let [median, p99] = [0.5, 0.99].map(|share| tally.took_ms(share));
             let first = tally.first.map_or("-".to_owned(), |seed| seed.to_string());
             rows.push(format!(
-                "{gateways}\t{}\t{}\t{}\t{:.1e}\t{:.1e}\t{promise}\t{}\t{}\t{}\t{median:.2}\t{p99:.2}\t{first}",
+                "{}\t{}\t{}\t{:.1e}\t{:.1e}\t{promise}\t{}\t{}\t{}\t{median:.2}\t{p99:.2}\t{first}",
                 name(policy),
                 tally.runs,
                 tally.bad,

@@ -18,10 +18,14 @@
 //!
 //! Then all of it again with the gateways' repairs taken out of the WAN, which shows what `local` is without them.
 //!
+//! Cells that the file has are not run again.
+//!
 //! `netsync.link` is the cell's loss, as an operator who knows the link would have it; without loss `iid:0.0001`.
 
 use std::error::Error;
-use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -57,20 +61,33 @@ fn table() -> Result<bool, Box<dyn Error>> {
     };
     let (runs, first) = (number(0, 1000)?.max(1), number(1, 1)?);
     let path = args.get(2).map_or("docs/evaluation/disaster_virtual.tsv", String::as_str);
+    let file = Path::new(path);
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    let known = fs::read_to_string(file).unwrap_or_default();
+    let mut table = File::options().create(true).append(true).open(file)?;
+    if known.is_empty() {
+        writeln!(table, "{HEAD}")?;
+    }
     let pools = Pools::new();
-    let mut rows = format!("{HEAD}\n");
     let mut broken = Vec::new();
     for (loss, floor) in scenes::LOSSES {
-        for plain in [false, true] {
+        for (plain, gateways) in [(false, "fec"), (true, "none")] {
             let began = Instant::now();
+            let begins = format!("{loss}\t{gateways}\t");
+            if known.lines().any(|line| line.starts_with(&begins)) {
+                println!("# {loss}, {gateways}: is in {path}");
+                continue;
+            }
             let make = if plain { scenes::plain } else { scenes::scene };
             let mut cell = Cell::of(&pools, &make(loss, floor), first, runs);
             if !plain {
                 broken.extend(cell.broken().into_iter().map(|what| format!("{loss}: {what}")));
             }
             for row in cell.rows(plain) {
-                println!("{loss}\t{row}");
-                writeln!(rows, "{loss}\t{row}")?;
+                println!("{begins}{row}");
+                writeln!(table, "{begins}{row}")?;
             }
             println!(
                 "# {loss}: {} packets lost, {} rebuilt, {} sent again by TCP; {:.0} s",
@@ -81,11 +98,6 @@ fn table() -> Result<bool, Box<dyn Error>> {
             );
         }
     }
-    if let Some(folder) = std::path::Path::new(path).parent() {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
-    std::fs::write(path, rows).map_err(|error| format!("{path}: {error}"))?;
     for line in &broken {
         println!("BROKEN {line}");
     }

@@ -103,9 +103,6 @@ pub struct Outcome {
     pub lost: u64,
     pub rebuilt: u64,
     pub resent: u64,
-    /// Records that were written, and how many the mirror does not have.
-    pub written: u64,
-    pub missing: u64,
 }
 
 struct Chance(Xoshiro256PlusPlus);
@@ -209,9 +206,7 @@ pub fn run(pools: &Pools, scene: &Scene, seed: u64) -> Outcome {
         told.missing = told.acknowledged.saturating_sub(there(receiver.have));
     }
     let (lost, rebuilt) = sites.lost_and_rebuilt();
-    let missing = ends.iter().filter(|&&end| end > receiver.have).count() as u64;
-    let (written, resent) = (ends.len() as u64, sender.resent);
-    Outcome { told, lost, rebuilt, resent, written, missing }
+    Outcome { told, lost, rebuilt, resent: sender.resent }
 }
 
 /// Records are told in their order: one that is not safe yet holds up those behind it.

@@ -13,7 +13,7 @@ use maelstrom_field::plan::{RESIDUAL, explain, plan};
 use maelstrom_field::quick::quick;
 use maelstrom_field::shell::shell;
 use maelstrom_field::throughput::{self, Settings};
-use maelstrom_field::{Error, Result, interrupt};
+use maelstrom_field::{Error, Result, disaster, interrupt, mirror, traffic};
 
 /// The real-time laboratory: kernel TCP across a pair of gateways, in network namespaces, as root
 #[derive(Parser)]
@@ -40,6 +40,28 @@ enum Verb {
         #[arg(long, default_value = THROUGHPUT)]
         table: PathBuf,
     },
+    /// How long commits of the mirrored log store take, by policy, as rows of a table
+    Mirror {
+        #[command(flatten)]
+        course: Course,
+        /// The table; cells that it has are not measured again
+        #[arg(long, default_value = MIRROR)]
+        table: PathBuf,
+    },
+    /// What is missing at the mirror after the west has died, by policy, as rows of a table
+    Disaster {
+        #[command(flatten)]
+        course: Course,
+        /// The table; runs that it has are not done again
+        #[arg(long, default_value = DISASTER)]
+        table: PathBuf,
+    },
+    /// Other hosts' traffic, for the laboratory's own use
+    #[command(hide = true)]
+    Datagrams {
+        #[command(subcommand)]
+        end: End,
+    },
     /// A little of everything, in a minute or two
     Quick {
         /// Where the findings go, as JSON
@@ -48,6 +70,18 @@ enum Verb {
     },
     /// A shell on each side of the link, to play with
     Shell(Link),
+}
+
+/// An end of other hosts' traffic.
+#[derive(Subcommand)]
+enum End {
+    /// Takes it
+    Take,
+    /// Sends so many packets a second
+    Send {
+        /// Packets a second
+        rate: u32,
+    },
 }
 
 /// How the cells of a table are measured.
@@ -107,6 +141,8 @@ struct Link {
 
 /// Where the table of the documents is.
 const THROUGHPUT: &str = "docs/evaluation/throughput.tsv";
+const MIRROR: &str = "docs/evaluation/mirror.tsv";
+const DISASTER: &str = "docs/evaluation/disaster.tsv";
 
 /// Long enough for slow start over 50 ms, and short enough for every day.
 const QUICK: Course = Course { runs: 1, seconds: 8, omit: 6, rate: 500, mtu: 1500, resequence: 0 };
@@ -120,6 +156,14 @@ pub fn main() -> ExitCode {
             chosen(only).map(|cells| cells.iter().for_each(|cell| println!("{}", cell.name())))
         }
         Verb::Throughput { course, only, table, .. } => course.fill(table, only),
+        Verb::Mirror { course, table } => {
+            course.settings().and_then(|settings| mirror::fill(table, &settings))
+        }
+        Verb::Disaster { course, table } => {
+            course.settings().and_then(|settings| disaster::fill(table, course.runs, &settings))
+        }
+        Verb::Datagrams { end: End::Take } => traffic::take(),
+        Verb::Datagrams { end: End::Send { rate } } => traffic::send(*rate),
         Verb::Quick { output } => QUICK.settings().and_then(|settings| quick(output, &settings)),
         Verb::Shell(link) => play(link),
     });

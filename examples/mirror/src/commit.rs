@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 use std::io::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use netsync::{Flow, State, Subscriber, Target, Wait, WaitError};
+use netsync::{Flow, Reached, State, Subscriber, Target, Wait, WaitError};
 
 use crate::link::Durable;
 use crate::policy::{Policy, Unprotected};
@@ -29,12 +29,18 @@ pub struct Written {
 }
 
 /// By what records were told, for whoever wants to know.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    /// As the policy says.
-    pub as_asked: AtomicU64,
-    /// By the mirror's own answer, since the gateway said no more or nothing yet.
-    pub by_mirror: AtomicU64,
+    /// By a level, from 1 on: so many repairs for each of its bytes had left.
+    pub by_level: [u64; 8],
+    /// By the far kernel's acknowledgement, which came first.
+    pub by_ack: u64,
+    /// As `local` and `semi` have it.
+    pub at_once: u64,
+    /// By the mirror's own answer: always for `remote`, else since the gateway said no more, or nothing yet.
+    pub by_mirror: u64,
+    /// How often the gateway said no more.
+    pub blind: u64,
 }
 
 /// How it is done.
@@ -52,34 +58,37 @@ pub struct Committer {
     /// What the mirror says.
     pub durable: Durable,
     /// See there.
-    pub counts: Arc<Counts>,
+    pub counts: Counts,
+    /// Set when it is to end.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// How the oldest record stands.
 enum Verdict {
-    Safe,
+    /// By this, if netsync says so.
+    Safe(Option<Reached>),
     NotYet,
     /// The gateway says no more, for this reason.
     Blind(WaitError),
 }
 
 impl Committer {
-    /// Tells clients until there is nobody left who writes records.
+    /// Tells clients until it is to end, or nobody is left who writes records; says by what it told them.
     ///
     /// # Errors
     /// The mirror is gone and somebody waits for it.
-    pub fn run(mut self, written: &Receiver<Written>) -> Result<()> {
+    pub fn run(mut self, written: &Receiver<Written>) -> Result<Counts> {
         let mut pending = VecDeque::new();
         // The wait for the oldest, and why it can't be answered by the gateway.
         let mut wait: Option<Wait> = None;
         let mut said = None;
         let mut blind_since = None;
-        loop {
+        while !self.stop.load(Ordering::Relaxed) {
             if pending.is_empty() {
-                match written.recv_timeout(Duration::from_secs(1)) {
+                match written.recv_timeout(Duration::from_millis(50)) {
                     Ok(record) => pending.push_back(record),
                     Err(RecvTimeoutError::Timeout) => continue,
-                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
             pending.extend(written.try_iter());
@@ -93,18 +102,24 @@ impl Committer {
                     eprintln!("primary: the gateway says no more, so the mirror must: {reason}");
                     said = Some(reason.clone());
                 }
+                self.counts.blind += u64::from(blind_since.is_none());
                 blind_since = Some(Instant::now());
                 wait = None;
             }
-            let safe = matches!(verdict, Verdict::Safe);
+            let safe = matches!(verdict, Verdict::Safe(_));
             if safe && blind_since.take().is_some() {
                 eprintln!("primary: the gateway speaks again");
                 said = None;
             }
             // Whatever the policy is, what the mirror's disk has is safe.
             if safe || self.mirror_has(oldest.number)? {
-                let count = if safe { &self.counts.as_asked } else { &self.counts.by_mirror };
-                count.fetch_add(1, Ordering::Relaxed);
+                let counts = &mut self.counts;
+                *match verdict {
+                    Verdict::Safe(None) => &mut counts.at_once,
+                    Verdict::Safe(Some(Reached::Level(level))) => &mut counts.by_level[level - 1],
+                    Verdict::Safe(Some(_)) => &mut counts.by_ack,
+                    _ => &mut counts.by_mirror,
+                } += 1;
                 tell(oldest);
                 pending.pop_front();
                 wait = None;
@@ -114,6 +129,7 @@ impl Committer {
                 std::thread::sleep(self.pause);
             }
         }
+        Ok(self.counts)
     }
 
     /// Where the gateway said no more, it is asked again: at once, or when it protects again.
@@ -140,7 +156,7 @@ impl Committer {
 
     fn judge(&mut self, record: &Written, wait: &mut Option<Wait>) -> Verdict {
         let target = match self.policy {
-            Policy::Local => return Verdict::Safe,
+            Policy::Local => return Verdict::Safe(None),
             Policy::Remote => return Verdict::NotYet,
             Policy::Semi => None,
             Policy::NetworkSync(target) => Some(Target::Probability(target)),
@@ -148,7 +164,7 @@ impl Committer {
         let Some(flow) = &mut self.flow else { return Verdict::Blind(WaitError::NotTracked) };
         let Some(target) = target else {
             return match flow.sent() {
-                Ok(sent) if sent >= record.end => Verdict::Safe,
+                Ok(sent) if sent >= record.end => Verdict::Safe(None),
                 Ok(_) => Verdict::NotYet,
                 Err(reason) => Verdict::Blind(reason),
             };
@@ -156,7 +172,7 @@ impl Committer {
         let asked = wait.get_or_insert_with(|| Wait::new(record.end, target));
         match flow.poll(asked) {
             None => Verdict::NotYet,
-            Some(Ok(_)) => Verdict::Safe,
+            Some(Ok(outcome)) => Verdict::Safe(Some(outcome.reached)),
             // Begun again, by the code or the entry that is there now.
             Some(Err(WaitError::CodeSwitched | WaitError::Renewed | WaitError::Evicted)) => {
                 *wait = None;

@@ -1,10 +1,12 @@
 //! The primary: see the library's head.
 //!
 //! Threads: one for each client reads requests; one appends, writes to the mirror and syncs what has gathered
-//! meanwhile; one tells clients (`commit`); one reads the mirror's answers (`link`).
+//! meanwhile; one tells clients (`commit`); one reads the mirror's answers (`link`). Told to end by a signal, it
+//! prints by what it told them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,6 +20,8 @@ use mirror_store::protocol::{Address, Listener, asked};
 use mirror_store::store::{Durability, Store};
 use mirror_store::{Context, Error, Result, record, trouble};
 use netsync::Subscriber;
+use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// Takes records, keeps them here and at a mirror, and says when they are safe
 #[derive(Parser)]
@@ -83,6 +87,7 @@ fn serve(arguments: &Arguments) -> Result<()> {
     let (link, durable) = Link::connect(&arguments.mirror, &mut store, buffer)?;
     let flow = gateway.as_ref().map(|gateway| gateway.flow(link.socket())).transpose();
     let listener = Listener::bind(&arguments.listen)?;
+    let stop = Arc::new(AtomicBool::new(false));
     let committer = Committer {
         policy,
         unprotected: arguments.unprotected,
@@ -90,14 +95,31 @@ fn serve(arguments: &Arguments) -> Result<()> {
         flow: flow.context(&arguments.mirror)?,
         gateway,
         durable,
-        counts: Arc::new(Counts::default()),
+        counts: Counts::default(),
+        stop: Arc::clone(&stop),
     };
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals")?;
+    }
     let (ask, requests) = sync_channel(WAITING);
     let (write, written) = channel();
     thread::spawn(move || accept(&listener, &ask));
     let writer = thread::spawn(move || keep(store, link, &requests, &write));
     eprintln!("primary: running, policy {policy}");
-    committer.run(&written)?;
+    let counts = committer.run(&written)?;
+    println!(
+        "{}",
+        json!({
+            "by_level": counts.by_level,
+            "by_ack": counts.by_ack,
+            "at_once": counts.at_once,
+            "by_mirror": counts.by_mirror,
+            "blind": counts.blind,
+        })
+    );
+    if stop.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     writer.join().map_err(|_| Error::new("the thread that writes has panicked"))?
 }
 
