@@ -86,6 +86,11 @@ fn what_was_told_is_there_and_the_mirror_catches_up() {
     let rated = clients(folder, "--clients 3 --rate 300 --seconds 0.3 --log more.tsv");
     assert!(closed["told"].as_u64().unwrap() > 8, "{closed}");
     assert!(rated["told"].as_u64().unwrap() > 20, "{rated}");
+    for seen in [closed, rated] {
+        let [median, p99, most] =
+            ["median_us", "p99_us", "max_us"].map(|it| seen[it].as_f64().unwrap());
+        assert!(0.0 < median && median <= p99 && p99 <= most, "{seen}");
+    }
     first.kill();
     for told in ["told.tsv", "more.tsv"] {
         let checked = run(folder, MIRROR, &format!("check mirror.log {told} --with primary.log"));

@@ -110,7 +110,8 @@ fn load(arguments: &Arguments) -> Result<()> {
     }
     drop(report);
     let from_ns = begin_ns + (arguments.warm_up * 1e9) as u64;
-    let mut took = Histogram::<u64>::new(3).map_err(Error::new)?;
+    // Up to ten minutes, in nanoseconds.
+    let mut took = Histogram::<u64>::new_with_bounds(1, 600_000_000_000, 3).map_err(Error::new)?;
     let (mut count, mut last_ns) = (0, from_ns);
     let began = Instant::now();
     for Told { number, sent_ns, told_ns } in told {
