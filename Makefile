@@ -1,7 +1,8 @@
 # `make demo` shows the product on a capture; `make test` is what every change must pass. Both
-# install what they need from Debian, saying so first. Nothing here needs root or hugepages.
+# install what they need from Debian, saying so first. Only `make lab` needs root, nothing needs hugepages.
 
-.PHONY: help setup demo bench test lint unit soak fuzz plots netsync install-netsync
+.PHONY: help setup demo bench test lint unit soak fuzz plots netsync install-netsync lab lab-quick lab-shell \
+        lab-build
 .DEFAULT_GOAL := help
 
 CARGO := cargo
@@ -12,6 +13,7 @@ FROM := 1
 TRACE := 0
 PREFIX := /usr/local
 DESTDIR :=
+LAB :=
 BUILT := $(or $(CARGO_TARGET_DIR),target)/release
 
 help:
@@ -20,6 +22,9 @@ help:
 	@echo "make test   formatting, lints, all tests, and the demo's assertions (about ten minutes)"
 	@echo "make soak   two gateways against everything at once, in virtual time: SEEDS=1000 FROM=1 says which"
 	@echo "            seeds (some minutes for a thousand), TRACE=1 prints what each packet met"
+	@echo "make lab    as root: kernel TCP across gateways and a lossy WAN, in real time; fills docs/evaluation (two"
+	@echo "            hours; goes on where it was interrupted). make lab-quick is a taste of it (two minutes),"
+	@echo "            make lab-shell opens a shell on each side of the link: LAB='--delay 20 --loss 0.01'"
 	@echo "make plots  draw what redundancy buys, overhead against residual: docs/frontier.svg,"
 	@echo "            and how the code follows a link: docs/adapt.svg (three minutes)"
 	@echo "make install-netsync  the C library of storage processes, below PREFIX=/usr/local (no DPDK needed)"
@@ -67,6 +72,21 @@ soak: setup
 # What fails is saved where `make test` replays it. The bounded run is part of `make test`.
 fuzz: setup
 	@scripts/fuzz $(SECONDS) $(TARGETS)
+
+# As root. Kernel TCP across gateways in network namespaces; each cleans up behind itself, on Ctrl-C too. LAB= is
+# for options, such as LAB='--runs 5'.
+lab: lab-build
+	$(BUILT)/field all $(LAB)
+
+lab-quick: lab-build
+	$(BUILT)/field quick $(LAB)
+
+lab-shell: lab-build
+	$(BUILT)/field shell $(LAB)
+
+lab-build: setup
+	@scripts/setup iperf3 kcptun iproute2 ethtool util-linux
+	$(CARGO) build --release --package maelstrom --package maelstrom-field
 
 # For storage processes in C; needs a Rust toolchain and no DPDK.
 netsync:

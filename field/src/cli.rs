@@ -69,6 +69,7 @@ enum Verb {
         output: PathBuf,
     },
     /// A shell on each side of the link, to play with
+    #[command(allow_negative_numbers = true)]
     Shell(Link),
 }
 
@@ -149,7 +150,23 @@ const QUICK: Course = Course { runs: 1, seconds: 8, omit: 6, rate: 500, mtu: 150
 
 /// Runs what was asked for; status 2 and one line if it can't be had.
 pub fn main() -> ExitCode {
-    let verb = Cli::parse().verb;
+    let verb = match Cli::try_parse() {
+        Ok(cli) => cli.verb,
+        Err(error) if error.use_stderr() => {
+            // Its first paragraph is the matter, the others say how to ask for help.
+            let text = error.to_string();
+            eprintln!(
+                "{}",
+                text.lines()
+                    .take_while(|line| !line.is_empty())
+                    .map(str::trim)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            );
+            return ExitCode::from(2);
+        }
+        Err(help) => help.exit(),
+    };
     let done = interrupt::watch().and_then(|()| match &verb {
         Verb::All(course) => course.fill(Path::new(THROUGHPUT), &[]),
         Verb::Throughput { list: true, only, .. } => {

@@ -235,7 +235,7 @@ fn remove_leftovers() -> Result<()> {
     };
     for name in names(Path::new("/run/netns")) {
         if owner(&name).is_some_and(|pid| pid != here && !is_running(pid)) {
-            eprintln!("removing {name}, which a killed laboratory left");
+            println!("removing {name}, which a killed laboratory left");
             remove(&name);
         }
     }
@@ -243,7 +243,11 @@ fn remove_leftovers() -> Result<()> {
     for name in names(&temporary) {
         if owner(&name).is_some_and(|pid| pid != here && !is_running(pid)) {
             let folder = temporary.join(&name);
-            fs::remove_dir_all(&folder).context(folder.display())?;
+            // Another laboratory may be doing the same.
+            let removed = fs::remove_dir_all(&folder);
+            if folder.exists() {
+                removed.context(folder.display())?;
+            }
         }
     }
     Ok(())
