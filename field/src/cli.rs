@@ -14,7 +14,9 @@ use maelstrom_field::plan::{RESIDUAL, explain, plan};
 use maelstrom_field::quick::quick;
 use maelstrom_field::shell::shell;
 use maelstrom_field::throughput::{self, Settings};
-use maelstrom_field::{Error, Result, interrupt, latency, reordering, traffic};
+use maelstrom_field::{
+    Error, Result, disaster, interrupt, latency, mirror, reordering, talk, traffic,
+};
 
 /// The real-time laboratory: kernel TCP across a pair of gateways, in network namespaces, as root
 #[derive(Parser)]
@@ -60,6 +62,22 @@ enum Verb {
     /// A program that talks across the link, as the laboratory runs it on the hosts
     #[command(hide = true, subcommand)]
     Part(Part),
+    /// How long commits of the mirrored log store take, by policy, as rows of a table
+    Mirror {
+        #[command(flatten)]
+        course: Course,
+        /// The table; cells that it has are not measured again
+        #[arg(long, default_value = MIRROR)]
+        table: PathBuf,
+    },
+    /// What is missing at the mirror after the west has died, by policy, as rows of a table
+    Disaster {
+        #[command(flatten)]
+        course: Course,
+        /// The table; runs that it has are not done again
+        #[arg(long, default_value = DISASTER)]
+        table: PathBuf,
+    },
     /// A little of everything, in a minute or two
     Quick {
         /// Where the findings go, as JSON
@@ -88,6 +106,8 @@ enum Part {
     Receive { at: SocketAddr, count: u64 },
     Serve { at: SocketAddr },
     Ask { to: SocketAddr, clients: u32, seconds: u32 },
+    Take,
+    Other { rate: u32 },
 }
 
 /// How the cells of a table are measured.
@@ -149,6 +169,8 @@ struct Link {
 const THROUGHPUT: &str = "docs/evaluation/throughput.tsv";
 const LATENCY: &str = "docs/evaluation/latency.tsv";
 const REORDERING: &str = "docs/evaluation/reordering.tsv";
+const MIRROR: &str = "docs/evaluation/mirror.tsv";
+const DISASTER: &str = "docs/evaluation/disaster.tsv";
 
 /// Long enough for slow start over 50 ms, and short enough for every day.
 const QUICK: Course = Course { runs: 1, seconds: 8, omit: 6, rate: 500, mtu: 1500, resequence: 0 };
@@ -208,7 +230,9 @@ impl Verb {
                 let settings = course.settings()?;
                 throughput::fill(Path::new(THROUGHPUT), &cells::all(), &settings)?;
                 latency::fill(Path::new(LATENCY), &latency::all(), &settings)?;
-                reordering::fill(Path::new(REORDERING), &reordering::all(), &settings)
+                reordering::fill(Path::new(REORDERING), &reordering::all(), &settings)?;
+                mirror::fill(Path::new(MIRROR), &settings)?;
+                disaster::fill(Path::new(DISASTER), course.runs, &settings)
             }
             Verb::Throughput { course, choice, table } => {
                 choice.fill(cells::all(), Cell::name, |cells| {
@@ -225,6 +249,10 @@ impl Verb {
                     reordering::fill(&table, cells, &course.settings()?)
                 })
             }
+            Verb::Mirror { course, table } => mirror::fill(&table, &course.settings()?),
+            Verb::Disaster { course, table } => {
+                disaster::fill(&table, course.runs, &course.settings()?)
+            }
             Verb::Part(part) => part.run(),
             Verb::Quick { output } => quick(&output, &QUICK.settings()?),
             Verb::Shell(link) => play(&link),
@@ -236,11 +264,13 @@ impl Part {
     fn run(self) -> Result<()> {
         let times = match self {
             Part::Send { to, rate, size, seconds } => {
-                return traffic::send(to, rate, size, seconds);
+                return talk::send(to, rate, size, seconds);
             }
-            Part::Serve { at } => return traffic::serve(at),
-            Part::Receive { at, count } => traffic::receive(at, count)?,
-            Part::Ask { to, clients, seconds } => traffic::ask(to, clients, seconds)?,
+            Part::Serve { at } => return talk::serve(at),
+            Part::Take => return traffic::take(),
+            Part::Other { rate } => return traffic::send(rate),
+            Part::Receive { at, count } => talk::receive(at, count)?,
+            Part::Ask { to, clients, seconds } => talk::ask(to, clients, seconds)?,
         };
         println!("{}", serde_json::to_string(&times).map_err(Error::new)?);
         Ok(())

@@ -13,8 +13,9 @@ use crate::pair::{Gateways, Loss, Pair, Wan};
 use crate::plan::{RESIDUAL, plan};
 use crate::process::Process;
 use crate::table::Table;
+use crate::talk::Times;
 use crate::throughput::Settings;
-use crate::traffic::Times;
+use crate::traffic::Traffic;
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +43,12 @@ pub struct Cell {
 const DELAY_MS: u64 = 50;
 /// Datagrams a second, and their bytes.
 const STREAM: (u32, u32) = (1000, 200);
-/// The other traffic's.
-const OTHER: (u32, u32) = (10_000, 1000);
+/// The other traffic's packets a second, and how long it flows before anything is timed.
+const OTHER: u32 = 10_000;
+const SETTLED: Duration = Duration::from_secs(1);
 /// How many ask at once.
 const CLIENTS: u32 = 10;
-const PORTS: [u16; 3] = [7001, 7002, 7003];
+const PORTS: [u16; 2] = [7001, 7002];
 const PATIENCE: Duration = Duration::from_secs(60);
 const QUANTILES: [f64; 6] = [0.5, 0.9, 0.99, 0.999, 0.9999, 1.0];
 /// Columns of the table. Times in ms; "lost" where so many never arrived.
@@ -118,7 +120,7 @@ fn measure(cell: &Cell, settings: &Settings) -> Result<(String, String)> {
         "{}\t{DELAY_MS}\t{}\t{mean_burst}\t{}\t{}\t{code}\t{overhead:.4}\t{}\t{}\t{}\t{}",
         if cell.kind == Kind::Datagrams { "datagrams" } else { "requests" },
         cell.loss.rate(),
-        if cell.busy { OTHER.0 } else { 0 },
+        if cell.busy { OTHER } else { 0 },
         if cell.help { Help::Planned } else { Help::Plain }.name(),
         settings.rate_mbps,
         settings.seconds,
@@ -150,19 +152,12 @@ fn timed(
     let _pair = Pair::start(&net, &settings.binary, wan, gateways)?;
     let seconds = settings.seconds;
     let east = |port| format!("{}:{port}", HOSTS[1]);
-    let [to, other, server] = PORTS.map(east);
+    let [to, server] = PORTS.map(east);
     let _other = match cell.busy {
-        // Nobody takes the other traffic: it has crossed all the same. It begins first and ends last.
-        true => {
-            let (rate, size) = OTHER;
-            let words =
-                ["send", &other, &rate.to_string(), &size.to_string(), &(seconds + 10).to_string()];
-            let process = part(&net, Place::West, "other", &words)?;
-            interrupt::sleep(Duration::from_secs(1))?;
-            Some(process)
-        }
+        true => Some(Traffic::start(&net, OTHER)?),
         false => None,
     };
+    interrupt::sleep(SETTLED)?;
     let (rate, size) = STREAM;
     let seconds = seconds.to_string();
     let mut result = match cell.kind {

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result};
 
-/// An open table. The first column names the rows.
+/// An open table. The first columns of a row, one or more, are its name.
 pub struct Table {
     path: PathBuf,
     file: File,
-    known: Vec<String>,
+    known: String,
 }
 
 impl Table {
@@ -30,25 +30,18 @@ impl Table {
             fs::create_dir_all(folder).context(folder.display())?;
         }
         let file = OpenOptions::new().create(true).append(true).open(path);
-        let mut table = Table {
-            path: path.to_owned(),
-            file: file.context(path.display())?,
-            known: text
-                .lines()
-                .skip(1)
-                .filter_map(|row| row.split('\t').next())
-                .map(str::to_owned)
-                .collect(),
-        };
-        if text.is_empty() {
-            table.write(columns)?;
+        let mut table =
+            Table { path: path.to_owned(), file: file.context(path.display())?, known: text };
+        if table.known.is_empty() {
+            table.add(columns)?;
         }
         Ok(table)
     }
 
     /// Whether it has a row of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.known.iter().any(|known| known == name)
+        let begins = format!("{name}\t");
+        self.known.lines().any(|line| line.starts_with(&begins))
     }
 
     /// Adds a row, which begins with its name.
@@ -56,13 +49,11 @@ impl Table {
     /// # Errors
     /// The disk is full, or the like.
     pub fn add(&mut self, row: &str) -> Result<()> {
-        self.known.extend(row.split('\t').next().map(str::to_owned));
-        self.write(row)
-    }
-
-    /// One write, so that a row is there or is not.
-    fn write(&mut self, line: &str) -> Result<()> {
-        self.file.write_all(format!("{line}\n").as_bytes()).context(self.path.display())
+        // One write, so that a row is there or is not.
+        let line = format!("{row}\n");
+        self.file.write_all(line.as_bytes()).context(self.path.display())?;
+        self.known += &line;
+        Ok(())
     }
 
     /// Measures those of `cells` that are not there yet, telling how far it is.
@@ -88,6 +79,12 @@ impl Table {
         }
         Ok(())
     }
+}
+
+/// The machine's load average over the last minute: what else runs beside a measurement.
+pub fn load_average() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0.0)
 }
 
 #[cfg(test)]
