@@ -15,7 +15,7 @@ use maelstrom_field::quick::quick;
 use maelstrom_field::shell::shell;
 use maelstrom_field::throughput::{self, Settings};
 use maelstrom_field::{
-    Error, Result, disaster, interrupt, latency, mirror, reordering, talk, traffic,
+    Error, Result, disaster, interrupt, latency, mirror, plots, reordering, talk, traffic,
 };
 
 /// The real-time laboratory: kernel TCP across a pair of gateways, in network namespaces, as root
@@ -58,6 +58,12 @@ enum Verb {
         /// The table; cells that it has are not measured again
         #[arg(long, default_value = REORDERING)]
         table: PathBuf,
+    },
+    /// Draws the pictures of the tables
+    Plots {
+        /// Where the tables are, and the pictures go
+        #[arg(long, default_value = "docs/evaluation")]
+        folder: PathBuf,
     },
     /// A program that talks across the link, as the laboratory runs it on the hosts
     #[command(hide = true, subcommand)]
@@ -253,6 +259,7 @@ impl Verb {
             Verb::Disaster { course, table } => {
                 disaster::fill(&table, course.runs, &course.settings()?)
             }
+            Verb::Plots { folder } => plots::draw(&folder),
             Verb::Part(part) => part.run(),
             Verb::Quick { output } => quick(&output, &QUICK.settings()?),
             Verb::Shell(link) => play(&link),

@@ -8,6 +8,7 @@
 //! * **Must not:** leave anything behind, whatever ends it: no namespace, no process, no file.
 
 pub mod cells;
+pub mod chart;
 pub mod disaster;
 pub mod error;
 pub mod interrupt;
@@ -17,6 +18,7 @@ pub mod mirror;
 pub mod net;
 pub mod pair;
 pub mod plan;
+pub mod plots;
 pub mod process;
 pub mod quick;
 pub mod reordering;
