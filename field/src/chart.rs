@@ -128,8 +128,12 @@ impl Chart {
         let text = |size: i32, h, v| (FONT, size).into_font().color(&INK).pos(Pos::new(h, v));
         let (width, height) = area.dim_in_pixel();
         let (width, height) = (width as i32, height as i32);
-        let (left, right, top, bottom) = (66, width - 16, 26, height - 50);
-        area.draw(&Text::new(panel.title.as_str(), (left, 4), text(15, HPos::Left, VPos::Top)))?;
+        let (left, right, top, bottom) = (66, width - 30, 26, height - 50);
+        let title = match self.y.name.as_str() {
+            "" => panel.title.clone(),
+            name => format!("{name}, {}", panel.title),
+        };
+        area.draw(&Text::new(title, (left, 4), text(15, HPos::Left, VPos::Top)))?;
         for (value, name) in &self.y.ticks {
             let y = bottom - (self.y.place(*value) * f64::from(bottom - top)) as i32;
             area.draw(&PathElement::new([(left, y), (right, y)], PALE))?;
@@ -153,11 +157,6 @@ impl Chart {
             self.x.name.as_str(),
             (middle, height - 20),
             text(13, HPos::Center, VPos::Top),
-        ))?;
-        area.draw(&Text::new(
-            self.y.name.as_str(),
-            (left - 8, 6),
-            text(13, HPos::Right, VPos::Top),
         ))?;
         area.draw(&PathElement::new([(left, bottom), (right, bottom)], INK))?;
         for series in &panel.series {
