@@ -44,6 +44,9 @@ enum Verb {
     Mirror {
         #[command(flatten)]
         course: Course,
+        /// Only rows whose first columns, with - between them, contain this; may be repeated
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
         /// The table; cells that it has are not measured again
         #[arg(long, default_value = MIRROR)]
         table: PathBuf,
@@ -173,8 +176,8 @@ pub fn main() -> ExitCode {
             chosen(only).map(|cells| cells.iter().for_each(|cell| println!("{}", cell.name())))
         }
         Verb::Throughput { course, only, table, .. } => course.fill(table, only),
-        Verb::Mirror { course, table } => {
-            course.settings().and_then(|settings| mirror::fill(table, &settings))
+        Verb::Mirror { course, only, table } => {
+            course.settings().and_then(|settings| mirror::fill(table, only, &settings))
         }
         Verb::Disaster { course, table } => {
             course.settings().and_then(|settings| disaster::fill(table, course.runs, &settings))

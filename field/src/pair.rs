@@ -90,6 +90,8 @@ pub struct Gateways {
     pub code: String,
     /// As `code.latency`: sparser traffic gets a shorter code.
     pub latency: Duration,
+    /// Further keys of `[code]`, as TOML.
+    pub coding: String,
     /// As `lan.resequence`.
     pub resequence: Duration,
     /// Further sections of the western and the eastern configuration, such as `[netsync]`, as TOML.
@@ -193,7 +195,7 @@ fn start_gateway(
         "[gateway]\nside = \"{name}\"\nhugepages = false\nkeys = \"none\"\nidle = \"rest\"\n\
          [lan]\nport = \"{}\"\nmtu = {}\nresequence = \"{}us\"\n\
          [wan]\nport = \"{}\"\nmtu = {}\nrate = \"{}Mbps\"\nqueue = \"{}KiB\"\n\
-         [code]\nlayers = \"{}\"\nlatency = \"{}us\"\n\
+         [code]\nlayers = \"{}\"\nlatency = \"{}us\"\n{}\n\
          [control]\nsocket = \"{name}.ctl\"\n[[worker]]\nrooms = [\"protect\", \"recover\"]\n",
         lan_port(port, wan.host_mtu),
         wan.host_mtu,
@@ -204,6 +206,7 @@ fn start_gateway(
         wan.queue().div_ceil(1024),
         gateways.code,
         gateways.latency.as_micros(),
+        gateways.coding,
     );
     let _ = writeln!(text, "{}", gateways.more[side]);
     let file = format!("{name}.toml");
