@@ -165,12 +165,17 @@ pub fn binary() -> Result<PathBuf> {
     })
 }
 
-/// A cable's end as a port. Rings that take what a host sends while a poller waits for a core: 4,096 frames are
-/// 50 ms at 1 Gb/s.
+/// A cable's end as a port. Its ring takes what a host sends while a poller waits for a core: 4,096 frames are
+/// 50 ms at 1 Gb/s, as are 1,024 large ones.
 fn lan_port(interface: &str, mtu: u16) -> String {
-    let (frame, count) = if mtu <= 1800 { (2048, 4096) } else { (16384, 1024) };
+    // Beside the packet, 18 bytes of Ethernet and up to 82 of the ring's own; no more than 150 in all, since a slot
+    // has to fit in an mbuf.
+    let frame = if mtu <= 1800 { 2048 } else { (u32::from(mtu) + 120).next_multiple_of(16) };
+    // DPDK takes slots to follow each other without a gap, so blocks, which are whole pages, hold whole slots.
+    let block = 256 * frame;
+    let count = if mtu <= 1800 { 4096 } else { 1024 };
     format!(
-        "net_af_packet_{interface},iface={interface},blocksz=1048576,framesz={frame},framecnt={count}"
+        "net_af_packet_{interface},iface={interface},blocksz={block},framesz={frame},framecnt={count}"
     )
 }
 
