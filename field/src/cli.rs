@@ -53,8 +53,9 @@ enum Verb {
     },
     /// What is missing at the mirror after the west has died, by policy, as rows of a table
     Disaster {
-        #[command(flatten)]
-        course: Course,
+        /// How often for each loss
+        #[arg(long, default_value_t = DEATHS, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        runs: u32,
         /// The table; runs that it has are not done again
         #[arg(long, default_value = DISASTER)]
         table: PathBuf,
@@ -147,6 +148,8 @@ struct Link {
 const THROUGHPUT: &str = "docs/evaluation/throughput.tsv";
 const MIRROR: &str = "docs/evaluation/mirror.tsv";
 const DISASTER: &str = "docs/evaluation/disaster.tsv";
+/// How often a site dies for each loss.
+const DEATHS: u32 = 20;
 
 /// Long enough for slow start over 50 ms, and short enough for every day.
 const QUICK: Course = Course { runs: 1, seconds: 8, omit: 6, rate: 500, mtu: 1500, resequence: 0 };
@@ -171,7 +174,12 @@ pub fn main() -> ExitCode {
         Err(help) => help.exit(),
     };
     let done = interrupt::watch().and_then(|()| match &verb {
-        Verb::All(course) => course.fill(Path::new(THROUGHPUT), &[]),
+        Verb::All(course) => {
+            course.fill(Path::new(THROUGHPUT), &[])?;
+            let settings = course.settings()?;
+            mirror::fill(Path::new(MIRROR), &[], &settings)?;
+            disaster::fill(Path::new(DISASTER), DEATHS, &settings)
+        }
         Verb::Throughput { list: true, only, .. } => {
             chosen(only).map(|cells| cells.iter().for_each(|cell| println!("{}", cell.name())))
         }
@@ -179,8 +187,8 @@ pub fn main() -> ExitCode {
         Verb::Mirror { course, only, table } => {
             course.settings().and_then(|settings| mirror::fill(table, only, &settings))
         }
-        Verb::Disaster { course, table } => {
-            course.settings().and_then(|settings| disaster::fill(table, course.runs, &settings))
+        Verb::Disaster { runs, table } => {
+            QUICK.settings().and_then(|settings| disaster::fill(table, *runs, &settings))
         }
         Verb::Datagrams { end: End::Take } => traffic::take(),
         Verb::Datagrams { end: End::Send { rate } } => traffic::send(*rate),
