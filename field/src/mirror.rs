@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::net::{Hosts, Net};
 use crate::pair::{Gateways, Loss, Pair, Wan};
@@ -115,38 +115,50 @@ impl Stage {
     }
 }
 
+/// The rows of a scene: clients, policy and name.
+fn rows(scene: &Scene) -> Vec<(u32, &'static str, String)> {
+    let row = |clients, policy| (clients, policy, format!("{}\t{clients}\t{policy}", scene.name()));
+    [1, 64].iter().flat_map(|&clients| POLICIES.map(|policy| row(clients, policy))).collect()
+}
+
 /// Measures what the table does not have yet, of rows whose name contains one of `only`, if there is any there: such as
 /// `busy-0.0001-1-100-64-remote`, traffic, loss, mean burst, delay, clients and policy.
 ///
 /// # Errors
 /// What could not be had; or as [`interrupt::check`].
 pub fn fill(table: &Path, only: &[String], settings: &Settings) -> Result<()> {
+    let names: Vec<String> = scenes().iter().flat_map(rows).map(|(_, _, name)| name).collect();
+    let unknown =
+        |part: &&String| !names.iter().any(|name| name.replace('\t', "-").contains(*part));
+    if let Some(part) = only.iter().find(unknown) {
+        return Err(Error::new(format!(
+            "--only {part}: no row's name contains it; expected part of such as busy-0.0001-1-100-64-remote"
+        )));
+    }
+    Programs::beside(&settings.binary)?;
     let mut table = Table::open(table, COLUMNS)?;
     for scene in scenes() {
         let mut stage = None;
-        for clients in [1, 64] {
-            for policy in POLICIES {
-                let name = format!("{}\t{clients}\t{policy}", scene.name());
-                let plain = name.replace('\t', "-");
-                let is_meant = only.is_empty() || only.iter().any(|part| plain.contains(part));
-                if table.has(&name) || !is_meant {
-                    continue;
-                }
-                if stage.is_none() {
-                    stage = Some(Stage::new(&scene, settings)?);
-                    interrupt::sleep(SETTLED)?;
-                }
-                let Some(stage) = &stage else { continue };
-                // An idle link is measured by the store alone, so the store has to run for as long.
-                let warm_up = if scene.busy { 2.0 } else { SETTLED.as_secs_f64() };
-                let seconds = f64::from(settings.seconds);
-                let load = Load { clients, rate: None, size: SIZE, seconds, warm_up };
-                let before = load_average();
-                let (seen, by) = stage.measure(policy, &load)?;
-                let row = format!("{name}\t{}", line(&load, &seen, &by, before));
-                println!("{row}");
-                table.add(&row)?;
+        for (clients, policy, name) in rows(&scene) {
+            let plain = name.replace('\t', "-");
+            let is_meant = only.is_empty() || only.iter().any(|part| plain.contains(part));
+            if table.has(&name) || !is_meant {
+                continue;
             }
+            if stage.is_none() {
+                stage = Some(Stage::new(&scene, settings)?);
+                interrupt::sleep(SETTLED)?;
+            }
+            let Some(stage) = &stage else { continue };
+            // An idle link is measured by the store alone, so the store has to run for as long.
+            let warm_up = if scene.busy { 2.0 } else { SETTLED.as_secs_f64() };
+            let seconds = f64::from(settings.seconds);
+            let load = Load { clients, rate: None, size: SIZE, seconds, warm_up };
+            let before = load_average();
+            let (seen, by) = stage.measure(policy, &load)?;
+            let row = format!("{name}\t{}", line(&load, &seen, &by, before));
+            println!("{row}");
+            table.add(&row)?;
         }
     }
     Ok(())
@@ -189,4 +201,22 @@ pub fn quick(settings: &Settings) -> Result<Map<String, Value>> {
         by_delay.insert(format!("{delay_ms}ms"), Value::Object(by_policy));
     }
     Ok(Map::from_iter([("commit_us".to_owned(), Value::Object(by_delay))]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_have_all_columns_and_names_of_their_own() {
+        let names: Vec<String> = scenes().iter().flat_map(rows).map(|(_, _, name)| name).collect();
+        let distinct: std::collections::HashSet<&String> = names.iter().collect();
+        assert_eq!((names.len(), distinct.len()), (128, 128));
+        let load = Load { clients: 1, rate: None, size: SIZE, seconds: 2.0, warm_up: 1.0 };
+        let seen = Seen { told: 5, per_second: 2.5, median_us: 3.0, p99_us: 4.0 };
+        let by = By { by_level: vec![1, 2], by_ack: 3, ..By::default() };
+        let row = format!("{}\t{}", names[0], line(&load, &seen, &by, 0.5));
+        assert_eq!(row.split('\t').count(), COLUMNS.split('\t').count(), "{row}");
+        assert!(row.ends_with("1024\t2\t5\t2.5\t3\t4\t1,2\t3\t0\t0\t0.5"), "{row}");
+    }
 }
