@@ -16,10 +16,10 @@ use crate::table::{Table, load_average};
 use crate::throughput::Settings;
 use crate::traffic::Traffic;
 
-/// Every packet three times, 17 and 27 packets apart. What levels are worth rests on what was measured, and so few
+/// Every packet three times, 19 and 28 packets apart. What levels are worth rests on what was measured, and so few
 /// losses as 0.01 % makes in half a minute do not exclude bursts of two or three: repairs have to be far apart, and at
 /// 10,000 packets a second larger groups as far apart take longer than this promise allows.
-const CODE: &str = "1:17,27+g1";
+const CODE: &str = "1:19,28+g1";
 /// Beside other traffic nothing is to be cut short by a pause that is none of the link's: the bounds of repairs that
 /// were are weaker, and hold for all that is in flight.
 const PATIENT: &str = "idle = \"20ms\"\nmax_age = [\"50ms\", \"50ms\"]";
