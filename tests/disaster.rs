@@ -31,7 +31,7 @@ fn what_clients_were_told_is_at_the_mirror_after_the_site_has_died() {
     let pools = Pools::new();
     let mut lost_by_local = 0;
     for (loss, floor) in scenes::LOSSES {
-        let scene = scenes::scene(loss, floor);
+        let scene = scenes::scene(scenes::CODE, loss, floor);
         let cell = Cell::of(&pools, &scene, FIRST, RUNS);
         let broken = cell.broken();
         assert!(broken.is_empty(), "{loss}: {broken:?}");
@@ -48,7 +48,7 @@ fn what_clients_were_told_is_at_the_mirror_after_the_site_has_died() {
     assert!(lost_by_local > 0, "no local commit was ever missing");
     // A seed replays its run.
     let (loss, floor) = scenes::LOSSES[6];
-    let scene = scenes::scene(loss, floor);
+    let scene = scenes::scene(scenes::CODE, loss, floor);
     let [a, b] = [(); 2].map(|()| run::run(&pools, &scene, FIRST));
     let figures = |it: &run::Outcome| (it.lost, it.rebuilt, it.resent);
     assert_eq!(figures(&a), figures(&b));

@@ -139,6 +139,7 @@ fn a_lossy_link_is_told_of_and_a_code_changed_under_traffic_loses_no_frame() {
     assert!(refused.stderr.contains("this gateway has room for"), "{refused:?}");
 
     done(path, &["ctl", "--socket", "west.ctl", "drain"]);
+    wait_until("all to have left", || status(path, "west")["gateway"]["drained"] == true);
     let sent = count(path, "west", "protect", "source_sent");
     wait_until("every frame to be delivered", || {
         count(path, "east", "recover", "delivered") == sent
@@ -160,7 +161,11 @@ fn a_code_that_follows_the_link_is_changed_by_nobody_else() {
     });
     wait_until("a code for it", || status(path, "west")["code"]["changes"].as_u64() > Some(0));
     let reason = status(path, "west")["code"]["last_change"].as_str().unwrap().to_owned();
-    assert!(reason.starts_with("code ") && reason.contains("; leaves "), "{reason}");
+    // What the code that was chosen leaves and costs; the limits may hold nothing that is good enough, as
+    // a machine that is busy sends less.
+    for part in ["code ", " in bursts of ", " leaves ", " costs "] {
+        assert!(reason.contains(part), "{part:?} in {reason}");
+    }
     let refused = maelstrom(path, &["ctl", "--socket", "west.ctl", "code", "8:21,23+g1"]);
     assert!(refused.stderr.contains("code.auto chooses the code"), "{refused:?}");
     assert_eq!(refused.stderr.lines().count(), 1);

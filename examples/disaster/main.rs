@@ -2,7 +2,7 @@
 //! docs/evaluation/disaster_virtual.tsv.
 //!
 //! ```text
-//! cargo run --release --example disaster [RUNS [FIRST-SEED [FILE]]]     1000 runs a cell, from seed 1
+//! cargo run --release --example disaster [RUNS [FIRST-SEED [FILE [CODE]]]]     1000 runs a cell, from seed 1
 //! ```
 //!
 //! A cell is a loss model; a run is one seed. West's and east's rooms are those of `maelstrom run`, readers are
@@ -35,6 +35,8 @@ mod scenes;
 mod site;
 mod tcp;
 
+use maelstrom::fec::Code;
+
 use cell::Cell;
 use site::Pools;
 
@@ -61,6 +63,8 @@ fn table() -> Result<bool, Box<dyn Error>> {
     };
     let (runs, first) = (number(0, 1000)?.max(1), number(1, 1)?);
     let path = args.get(2).map_or("docs/evaluation/disaster_virtual.tsv", String::as_str);
+    let code = args.get(3).map_or(scenes::CODE, String::as_str);
+    code.parse::<Code>().map_err(|error| error.to_string())?;
     let file = Path::new(path);
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -81,7 +85,7 @@ fn table() -> Result<bool, Box<dyn Error>> {
                 continue;
             }
             let make = if plain { scenes::plain } else { scenes::scene };
-            let mut cell = Cell::of(&pools, &make(loss, floor), first, runs);
+            let mut cell = Cell::of(&pools, &make(code, loss, floor), first, runs);
             if !plain {
                 broken.extend(cell.broken().into_iter().map(|what| format!("{loss}: {what}")));
             }

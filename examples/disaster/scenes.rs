@@ -18,11 +18,11 @@ pub const LOSSES: [(&str, Loss); 7] = [
 ];
 
 /// The scene of one of them.
-pub fn scene(loss: &str, floor: Loss) -> Scene {
-    Scene::new(CODE, loss, floor)
+pub fn scene(code: &str, loss: &str, floor: Loss) -> Scene {
+    Scene::new(code, loss, floor)
 }
 
 /// The same without repairs: what no policy that rests on them can be asked for.
-pub fn plain(loss: &str, floor: Loss) -> Scene {
-    Scene { plain: true, ..scene(loss, floor) }
+pub fn plain(code: &str, loss: &str, floor: Loss) -> Scene {
+    Scene { plain: true, ..scene(code, loss, floor) }
 }

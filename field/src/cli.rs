@@ -72,14 +72,18 @@ enum Verb {
     Mirror {
         #[command(flatten)]
         course: Course,
+        /// Only rows whose first columns, with - between them, contain this; may be repeated
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
         /// The table; cells that it has are not measured again
         #[arg(long, default_value = MIRROR)]
         table: PathBuf,
     },
     /// What is missing at the mirror after the west has died, by policy, as rows of a table
     Disaster {
-        #[command(flatten)]
-        course: Course,
+        /// How often for each loss
+        #[arg(long, default_value_t = DEATHS, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        runs: u32,
         /// The table; runs that it has are not done again
         #[arg(long, default_value = DISASTER)]
         table: PathBuf,
@@ -177,6 +181,8 @@ const LATENCY: &str = "docs/evaluation/latency.tsv";
 const REORDERING: &str = "docs/evaluation/reordering.tsv";
 const MIRROR: &str = "docs/evaluation/mirror.tsv";
 const DISASTER: &str = "docs/evaluation/disaster.tsv";
+/// How often a site dies for each loss.
+const DEATHS: u32 = 20;
 
 /// Long enough for slow start over 50 ms, and short enough for every day.
 const QUICK: Course = Course { runs: 1, seconds: 8, omit: 6, rate: 500, mtu: 1500, resequence: 0 };
@@ -237,8 +243,8 @@ impl Verb {
                 throughput::fill(Path::new(THROUGHPUT), &cells::all(), &settings)?;
                 latency::fill(Path::new(LATENCY), &latency::all(), &settings)?;
                 reordering::fill(Path::new(REORDERING), &reordering::all(), &settings)?;
-                mirror::fill(Path::new(MIRROR), &settings)?;
-                disaster::fill(Path::new(DISASTER), course.runs, &settings)
+                mirror::fill(Path::new(MIRROR), &[], &settings)?;
+                disaster::fill(Path::new(DISASTER), DEATHS, &settings)
             }
             Verb::Throughput { course, choice, table } => {
                 choice.fill(cells::all(), Cell::name, |cells| {
@@ -255,10 +261,10 @@ impl Verb {
                     reordering::fill(&table, cells, &course.settings()?)
                 })
             }
-            Verb::Mirror { course, table } => mirror::fill(&table, &course.settings()?),
-            Verb::Disaster { course, table } => {
-                disaster::fill(&table, course.runs, &course.settings()?)
+            Verb::Mirror { course, only, table } => {
+                mirror::fill(&table, &only, &course.settings()?)
             }
+            Verb::Disaster { runs, table } => disaster::fill(&table, runs, &QUICK.settings()?),
             Verb::Plots { folder } => plots::draw(&folder),
             Verb::Part(part) => part.run(),
             Verb::Quick { output } => quick(&output, &QUICK.settings()?),

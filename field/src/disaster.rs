@@ -33,6 +33,9 @@ use crate::traffic::Traffic;
 
 /// As in the experiment in virtual time: docs/evaluation/disaster_virtual.tsv.
 const CODE: &str = "4:79,83,89,97,101,103+g1";
+/// Nothing is cut short by a pause: what was is worth less.
+const PATIENT: &str =
+    "idle = \"20ms\"\nmax_age = [\"100ms\", \"100ms\", \"100ms\", \"100ms\", \"100ms\", \"100ms\"]";
 const DELAY: Duration = Duration::from_millis(50);
 /// Records a second of each store, by how many clients, and their size.
 const RATE: f64 = 50.0;
@@ -72,10 +75,12 @@ fn die(loss: Loss, run: u32, settings: &Settings) -> Result<Vec<Fate>> {
     let gateways = Gateways {
         code: CODE.to_owned(),
         latency: Duration::from_millis(100),
+        coding: PATIENT.to_owned(),
         resequence: Duration::ZERO,
         more: Default::default(),
     };
-    let promises = Promises { link: supposed.argument(), exit: Duration::from_micros(500) };
+    let promises =
+        Promises { link: supposed.argument(), exit: Duration::from_micros(500), idle: None };
     let in_flight = wan.in_flight() + wan.queue();
     let hosts = Hosts { mtu: host_mtu, in_flight, congestion: "cubic".to_owned() };
     let net = Net::new(&hosts)?;

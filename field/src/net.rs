@@ -177,7 +177,9 @@ impl Net {
         let second = format!("type veth peer name lan netns {here} mtu {mtu}");
         ip(&format!("{first} {second}").split(' ').collect::<Vec<_>>())?;
         for (place, interface) in [(host, "lan"), (Place::Middle, port)] {
-            let silent = format!("echo 1 >/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
+            // There is none where the kernel, or the MTU, knows no IPv6.
+            let key = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
+            let silent = format!("[ ! -e {key} ] || echo 1 >{key}");
             self.shell(place, &silent)?;
             self.shell(
                 place,

@@ -116,6 +116,8 @@ pub struct Gateways {
     pub code: String,
     /// As `code.latency`: sparser traffic gets a shorter code.
     pub latency: Duration,
+    /// Further keys of `[code]`, as TOML.
+    pub coding: String,
     /// As `lan.resequence`.
     pub resequence: Duration,
     /// Further sections of the western and the eastern configuration, such as `[netsync]`, as TOML.
@@ -189,12 +191,17 @@ pub fn binary() -> Result<PathBuf> {
     })
 }
 
-/// A cable's end as a port. Rings that take what a host sends while a poller waits for a core: 4,096 frames are
-/// 50 ms at 1 Gb/s.
+/// A cable's end as a port. Its ring takes what a host sends while a poller waits for a core: 4,096 frames are
+/// 50 ms at 1 Gb/s, as are 1,024 large ones.
 fn lan_port(interface: &str, mtu: u16) -> String {
-    let (frame, count) = if mtu <= 1800 { (2048, 4096) } else { (16384, 1024) };
+    // Beside the packet, 18 bytes of Ethernet and up to 82 of the ring's own; no more than 150 in all, since a slot
+    // has to fit in an mbuf.
+    let frame = if mtu <= 1800 { 2048 } else { (u32::from(mtu) + 120).next_multiple_of(16) };
+    // DPDK takes slots to follow each other without a gap, so blocks, which are whole pages, hold whole slots.
+    let block = 256 * frame;
+    let count = if mtu <= 1800 { 4096 } else { 1024 };
     format!(
-        "net_af_packet_{interface},iface={interface},blocksz=1048576,framesz={frame},framecnt={count}"
+        "net_af_packet_{interface},iface={interface},blocksz={block},framesz={frame},framecnt={count}"
     )
 }
 
@@ -219,7 +226,7 @@ fn start_gateway(
         "[gateway]\nside = \"{name}\"\nhugepages = false\nkeys = \"none\"\nidle = \"rest\"\n\
          [lan]\nport = \"{}\"\nmtu = {}\nresequence = \"{}us\"\n\
          [wan]\nport = \"{}\"\nmtu = {}\nrate = \"{}Mbps\"\nqueue = \"{}KiB\"\n\
-         [code]\nlayers = \"{}\"\nlatency = \"{}us\"\n\
+         [code]\nlayers = \"{}\"\nlatency = \"{}us\"\n{}\n\
          [control]\nsocket = \"{name}.ctl\"\n[[worker]]\nrooms = [\"protect\", \"recover\"]\n",
         lan_port(port, wan.host_mtu),
         wan.host_mtu,
@@ -230,6 +237,7 @@ fn start_gateway(
         wan.queue().div_ceil(1024),
         gateways.code,
         gateways.latency.as_micros(),
+        gateways.coding,
     );
     let _ = writeln!(text, "{}", gateways.more[side]);
     let file = format!("{name}.toml");

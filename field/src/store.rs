@@ -31,17 +31,22 @@ pub struct Promises {
     /// As `netsync.exit_delay`: what the WAN's port hands packets to is another process of this host, which rests
     /// for 50 us at a time.
     pub exit: Duration,
+    /// As `netsync.idle`.
+    pub idle: Option<Duration>,
 }
 
 impl Promises {
     /// The same gateways with it.
     pub fn of(&self, gateways: Gateways) -> Gateways {
         let mut text = format!(
-            "[netsync]\nsocket = \"west.netsync\"\nmode = \"0600\"\nexit_delay = \"{}us\"\nidle = \"100us\"\n\
+            "[netsync]\nsocket = \"west.netsync\"\nmode = \"0600\"\nexit_delay = \"{}us\"\n\
              link = \"{}\"\n",
             self.exit.as_micros(),
             self.link
         );
+        if let Some(idle) = self.idle {
+            text += &format!("idle = \"{}us\"\n", idle.as_micros());
+        }
         for port in PORT..PORT + MIRRORS {
             text += &format!("[[netsync.track]]\nport = {port}\n");
         }

@@ -57,6 +57,8 @@ pub struct Measure {
     before: u64,
     after: u64,
     newest: u64,
+    /// The first one that is judged.
+    first: u64,
     /// Whether a first packet has come.
     started: bool,
     /// What the run at hand is made of, and how long it is.
@@ -74,6 +76,7 @@ impl Measure {
             before: 0,
             after: 0,
             newest: 0,
+            first: 0,
             started: false,
             losing: false,
             run: 0,
@@ -124,6 +127,7 @@ impl Measure {
             // The word in which it began may have packets that were none of ours.
             let first = decoder.tail().div_ceil(64);
             (self.before, self.after, self.newest) = (first, first, head / 64);
+            self.first = first;
             self.note(now, head / 64);
             self.totals.before.next = 64 * first;
             self.totals.after.next = 64 * first;
@@ -144,6 +148,10 @@ impl Measure {
         while 64 * (self.after + 1) + window / 2 <= head {
             let missing = (!decoder.fates(self.after).0).count_ones();
             decoder.forget(self.after);
+            if self.after == self.first && self.first > 0 {
+                // What was rebuilt of the word in which it all began is never judged.
+                decoder.forget(self.first - 1);
+            }
             self.after += 1;
             let After { next, judged, missing: all } = &mut self.totals.after;
             (*next, *judged, *all) = (64 * self.after, *judged + 64, *all + u64::from(missing));
@@ -162,7 +170,7 @@ impl Measure {
         *skipped += (64 * to).saturating_sub(*next);
         *next = 64 * to;
         self.totals.after.next = 64 * to;
-        (self.before, self.after) = (to, to);
+        (self.before, self.after, self.first) = (to, to, to);
         (self.losing, self.run) = (false, 0);
     }
 
@@ -211,6 +219,8 @@ mod tests {
         head: u64,
         begin: u64,
         forgotten: u64,
+        /// Whether the word in which it began is forgotten too.
+        partial: bool,
     }
 
     const WINDOW: u64 = 1024;
@@ -238,6 +248,10 @@ mod tests {
         }
 
         fn forget(&mut self, word: u64) {
+            if word + 1 == self.forgotten && !self.partial {
+                self.partial = true;
+                return;
+            }
             assert_eq!(word, self.forgotten);
             self.forgotten += 1;
         }
@@ -272,7 +286,7 @@ mod tests {
                 rebuilt.extend(vec![false; gone]);
             }
             let end = delivered.len() as u64;
-            let mut all = All { delivered, rebuilt, head: 0, begin: 0, forgotten: 0 };
+            let mut all = All { delivered, rebuilt, head: 0, begin: 0, forgotten: 0, partial: false };
             let mut measure = Measure::new(WINDOW);
             let mut steps = steps.into_iter().cycle();
             while all.head < end {
@@ -306,6 +320,7 @@ mod tests {
             head: 5010,
             begin: 5000,
             forgotten: 79,
+            partial: false,
         };
         let mut measure = Measure::new(WINDOW);
         measure.follow(0, &mut all);
@@ -313,16 +328,18 @@ mod tests {
         measure.follow(0, &mut all);
         let before = measure.totals().before;
         assert_eq!((before.next, before.judged, before.lost), (5696, 640, 0));
+        assert!(all.partial, "what was rebuilt there would count for what comes a window later");
         let forgotten = all.forgotten;
         all.head = 15_000;
         measure.follow(0, &mut all);
         let before = measure.totals().before;
         assert_eq!((before.next, before.skipped), (15_040, 15_040 - 5696));
         assert!(all.forgotten > forgotten);
-        all.forgotten = 235;
+        (all.forgotten, all.partial) = (235, false);
         all.head = 16_000;
         measure.follow(0, &mut all);
         assert_eq!(measure.totals().before.lost, 0);
+        assert!(all.partial);
         measure.restart(3, 9);
         assert_eq!((measure.totals().channel, measure.totals().before.judged), (3, 0));
     }
@@ -335,6 +352,7 @@ mod tests {
             head: 0,
             begin: 0,
             forgotten: 0,
+            partial: false,
         };
         let mut measure = Measure::new(WINDOW);
         for head in 1..=2000 {

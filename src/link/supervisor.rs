@@ -270,6 +270,8 @@ impl Supervisor {
             // Nobody but the peer can have sent it, and what it sent under other keys is over.
             (self.heard_under, self.peer_epoch) = (number, Some(shim.epoch));
             self.replay = Replay::default();
+            // One of the two has begun anew, and with it what it has counted.
+            self.accounts.restarted();
             self.hellos.peer_mut().restarted(shim.epoch, &mut self.events);
         }
         self.is_new(at, shim)

@@ -1,7 +1,7 @@
 //! One code for a link, chosen again and again while traffic flows: what adaptation asks.
 //!
 //! The same search as `maelstrom plan` makes, without what is only printed, and within what the
-//! gateway has room for. It takes some 0.1 to 0.5 s on two cores (`cargo run --release
+//! gateway has room for. It takes some 0.1 to 1 s on two cores (`cargo run --release
 //! --no-default-features --example adapt time`), so a gateway's control thread has it done
 //! beside.
 
@@ -21,17 +21,25 @@ pub struct Limits {
     pub span: u64,
     /// Sums of the encoder: its memory.
     pub sums: usize,
+    /// The same with those of the code for sparse traffic beside it.
+    pub all_sums: usize,
 }
 
 impl Limits {
     /// Anything goes.
-    pub const NONE: Limits =
-        Limits { least: 0.0, overhead: f64::INFINITY, span: u64::MAX, sums: usize::MAX };
+    pub const NONE: Limits = Limits {
+        least: 0.0,
+        overhead: f64::INFINITY,
+        span: u64::MAX,
+        sums: usize::MAX,
+        all_sums: usize::MAX,
+    };
 
     /// Codes that cost so many repairs per source packet at most, and take no more room than
     /// `largest`.
     pub fn new(overhead: f64, largest: &Code) -> Limits {
-        Limits { least: 0.0, overhead, span: largest.span(), sums: sums(largest) }
+        let (span, sums, all_sums) = (largest.span(), sums(largest), all_sums(largest));
+        Limits { least: 0.0, overhead, span, sums, all_sums }
     }
 
     /// Only codes whose span fits the latency budget, so that the encoder counts the traffic as dense,
@@ -51,8 +59,13 @@ impl Limits {
     }
 
     pub(super) fn hold_size(&self, code: &Code) -> bool {
-        code.span() <= self.span && sums(code) <= self.sums
+        code.span() <= self.span && sums(code) <= self.sums && all_sums(code) <= self.all_sums
     }
+}
+
+/// Sums of a code and of that for sparse traffic beside it, which has as many layers.
+fn all_sums(code: &Code) -> usize {
+    sums(code) + sums(&code.short())
 }
 
 /// What was chosen.
@@ -130,6 +143,18 @@ mod tests {
         assert!(found.meets && limits.hold(&found.code) && found.figures.residual <= 1e-5);
         let searched = super::super::planner::search(&bursty).plans[0].overhead;
         assert!(found.code.overhead() <= searched * 1.05, "{} and {searched}", found.code);
+    }
+
+    #[test]
+    fn the_code_for_sparse_traffic_fits_beside_what_is_chosen() {
+        // More and shorter layers than the largest code has take less for dense traffic alone.
+        let (floor, largest) = (code("20:17+g1"), code("20:17,27+g2"));
+        let limits = Limits::new(2.0, &largest);
+        let found = choose(&goal(Loss::Iid { rate: 0.02 }), &floor, limits).code;
+        let all = |code: &Code| sums(code) + sums(&code.short());
+        assert!(all(&found) <= all(&largest), "{found}");
+        let many = code("5:2,3,5+g1");
+        assert!(sums(&many) <= sums(&largest) && !limits.hold(&many));
     }
 
     #[test]

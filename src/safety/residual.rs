@@ -32,8 +32,9 @@ use crate::fec::code::MAX_LAYERS;
 
 /// Phases over which the mean is taken.
 const PHASES: usize = 500;
-/// How much worse the links are on which rare misfortunes are looked for.
-const WORSE: [f64; 2] = [2.0, 2.75];
+/// How much worse the links are on which rare misfortunes are looked for: near what the code can bear they
+/// are found on links that are hardly worse, as on others most is stuck; else on those that are much worse.
+const WORSE: [f64; 4] = [1.1, 1.2, 2.0, 2.75];
 /// What they tell is low by up to a half; this makes it rather high.
 const LOW_BY: f64 = 2.0;
 /// So many misfortunes are no accident.
@@ -160,6 +161,23 @@ mod tests {
         ] {
             let ratio = reckoned(code, Loss::Iid { rate }) / figure;
             assert!((1.0 / factor..factor).contains(&ratio), "{code} at {rate}: {ratio}");
+        }
+    }
+
+    /// Codes that a stretch of unusually many losses defeats, and what 10^7 losses or more on the link itself
+    /// left.
+    #[test]
+    fn near_what_a_code_can_bear_long_cascades_are_found() {
+        for (code, rate, truth) in [
+            ("56:11,13,17,19,23", 0.05, 2.0e-6),
+            ("56:11,13,17,19,23", 0.0537, 4.7e-5),
+            ("40:19,23,29,31", 0.0626, 1.2e-5),
+            ("40:31,37,41,43", 0.058, 6.0e-7),
+        ] {
+            let (code, loss) = (code.parse().unwrap(), Loss::Iid { rate });
+            let outcome = simulate(&code, &loss, 30_000, 1);
+            let ratio = estimate(&code, &loss, &outcome, 50_000).share / truth;
+            assert!((0.5..6.0).contains(&ratio), "{code} at {rate}: {ratio}");
         }
     }
 

@@ -115,6 +115,8 @@ pub struct Course {
     pub loss: &'static str,
     /// The least time from one turn to the next: a worker that rests.
     pub nap: u64,
+    /// When west is told to end, if it is.
+    pub stop: Option<u64>,
 }
 
 /// How it went.
@@ -133,7 +135,7 @@ pub struct Result {
 
 impl Course {
     pub fn new(west: Blueprint, rate: u64) -> Course {
-        Course { west, rate, loss: "none", nap: 0 }
+        Course { west, rate, loss: "none", nap: 0, stop: None }
     }
 
     pub fn run(&self, frames: &[(u64, Vec<u8>)]) -> Result {
@@ -153,8 +155,13 @@ impl Course {
         let mut near = Protect::new(config, Lan(lan.clone()), Near(wire.clone()), pool());
         let mut far = Recover::new(east.recover(0), arriving.clone(), out.clone(), pool(), ());
         let (mut now, mut end) = (0, 0);
+        let mut ended = false;
         loop {
-            while near.poll(now) > 0 {}
+            match self.stop.is_some_and(|stop| stop <= now) {
+                false => while near.poll(now) > 0 {},
+                true if ended => lan.lock().unwrap().clear(),
+                true => ended = near.finish(now),
+            }
             let before = out.0.lock().unwrap().len();
             while let Some(frame) = wire.lock().unwrap().link.leave(now) {
                 arriving.0.lock().unwrap().push_back(frame.bytes.to_vec());
@@ -165,11 +172,12 @@ impl Course {
             }
             let arrival = lan.lock().unwrap().front().map(|(at, _)| *at);
             let exit = wire.lock().unwrap().link.next_exit();
-            let next = [arrival, near.next_deadline(), exit].into_iter().flatten().min();
+            let due = near.next_deadline().filter(|_| !ended);
+            let next = [arrival, due, exit].into_iter().flatten().min();
             let Some(next) = next else { break };
             now = next.max(now + 1 + self.nap);
         }
-        assert!(near.finish(now), "nothing is left to do");
+        assert!(ended || near.finish(now), "nothing is left to do");
         let counters = near.counters();
         drop((near, far));
         let wire = Arc::into_inner(wire).unwrap().into_inner().unwrap();

@@ -83,6 +83,21 @@ fn reserve_costs_what_the_code_costs() {
     }
 }
 
+/// What waits for the WAN's rate leaves before the gateway does, its repairs as well.
+#[test]
+fn a_gateway_that_ends_in_overload_protects_what_it_took_in() {
+    for seed in 0..SEEDS {
+        let mix = (Sizes::Fixed(1000), Arrivals::Bursts(250));
+        let frames = traffic(seed, mix, 4_000, RATE, 1.5);
+        let stop = frames[2_000 + 7 * seed as usize].0;
+        let code = CODES[(seed % 3) as usize];
+        let course = Course::new(west(code, Some(Overload::Reserve)), RATE);
+        let run = Course { nap: 10_000, stop: Some(stop), ..course }.run(&frames);
+        let bare = run.levels.iter().filter(|&&level| level < 3).count();
+        assert_eq!(bare, 0, "seed {seed}, {code}: of {} packets", run.levels.len());
+    }
+}
+
 #[test]
 fn source_first_gives_sources_everything() {
     let mut worst = f64::MAX;

@@ -4,11 +4,15 @@ use maelstrom::dpdk::{Mbuf, Mempool};
 use maelstrom::fec::{Code, Codes};
 use maelstrom::gateway::settings::LinkSettings;
 use maelstrom::gateway::{Blueprint, Protect, Recover, Room, Steward};
-use maelstrom::link::PeerDown;
-use maelstrom::wire::seal::{Mode, Opening, Sealing, SessionKey};
+use maelstrom::link::{PeerDown, Wishes};
+use maelstrom::wire::encap::Pattern;
 
+use crate::auto::{Auto, Plan};
+use crate::common::Random;
+use crate::keys::Sessions;
 use crate::ledger::{Ledger, Receiver, Sender};
 use crate::ports::{Ear, LAN, Lan, Ports, Shared, WAN, Wan};
+use crate::scenario::Kill;
 use crate::watch::Watch;
 
 /// How often control looks.
@@ -22,15 +26,34 @@ pub struct Rooms {
     pub protect: Protect<Lan, Wan>,
     pub recover: Recover<Wan, Lan, Ear>,
     pub steward: Steward,
+    pub auto: Option<Auto>,
     pub sender: Sender,
     pub receiver: Receiver,
     /// Who reads what storage processes are told, if there are any.
     pub watch: Option<Watch>,
 }
 
+/// A gateway on its way to an orderly end.
+pub struct Ending {
+    /// When it tries next to send what is owed, and how often it has.
+    pub at: u64,
+    pub turns: u32,
+    pub kill: Kill,
+}
+
 /// See the module's head.
 pub struct End {
     pub blueprint: Blueprint,
+    /// What its packets have in front of their shim.
+    pattern: Pattern,
+    /// Who chooses its codes, if anyone does.
+    pub plan: Option<Plan>,
+    /// Whether it may ever be told to let frames cross unprotected.
+    pub may_bypass: bool,
+    /// The key that it is started with.
+    pub key: [u8; 32],
+    pub ending: Option<Ending>,
+    salt: u64,
     pub ports: Shared,
     pool: Mempool,
     pub rooms: Option<Rooms>,
@@ -46,12 +69,20 @@ pub struct End {
     /// Whether there are storage processes, and how many watermarks were news to them.
     pub watched: bool,
     pub news: u64,
+    /// How often its code was changed by control.
+    pub changes: u64,
 }
 
 impl End {
-    pub fn new(blueprint: &Blueprint, salt: u64, direction: usize, pool: &Mempool) -> End {
+    pub fn new(blueprints: &[Blueprint; 2], salt: u64, direction: usize, pool: &Mempool) -> End {
         End {
-            blueprint: blueprint.clone(),
+            blueprint: blueprints[direction].clone(),
+            pattern: Pattern::new(&blueprints[1 - direction].encapsulation),
+            plan: None,
+            may_bypass: false,
+            key: [0; 32],
+            ending: None,
+            salt: salt << 1 | direction as u64,
             ports: Shared::new(Ports::new(salt, direction, pool.clone())),
             pool: pool.clone(),
             rooms: None,
@@ -63,6 +94,7 @@ impl End {
             held: 0,
             watched: false,
             news: 0,
+            changes: 0,
         }
     }
 
@@ -83,12 +115,21 @@ impl End {
         let mut recover = Recover::new(config, wan(), lan(), self.pool.clone(), ear);
         let watch = self.watched.then(|| Watch::start(&self.blueprint, &mut protect, &mut recover));
         let mut steward = self.blueprint.steward(link, epoch, near, far);
+        let mut entropy = [0; 32];
+        Random(self.salt ^ u64::from(self.life) << 48).fill(&mut entropy);
+        if let Some(handshake) = self.blueprint.handshake(&self.key, epoch, entropy) {
+            steward.supervisor_mut().use_keys(handshake);
+        }
         steward.take_on_protect(&mut protect);
         steward.take_on_recover(&mut recover);
         let drops = link.peer_down == PeerDown::Drop;
-        let sender = Sender::new(&self.blueprint, self.life, epoch, first, drops);
+        let routed = self.blueprint.encapsulation.tunnel().is_some();
+        let may = [drops || routed && self.may_bypass, self.may_bypass];
+        let pattern = self.pattern.clone();
+        let sender = Sender::new(&self.blueprint, pattern, self.life, epoch, first, may);
         let receiver = Receiver::new(&self.blueprint, self.life);
-        self.rooms = Some(Rooms { protect, recover, steward, sender, receiver, watch });
+        let auto = self.plan.as_ref().map(|plan| Auto::new(&self.blueprint, plan));
+        self.rooms = Some(Rooms { protect, recover, steward, auto, sender, receiver, watch });
         self.hamper();
     }
 
@@ -124,25 +165,23 @@ impl End {
     }
 
     /// Another code takes over, if the last change is through.
-    pub fn switch(&mut self, code: &Code) {
-        let Some(Rooms { protect, sender, .. }) = &mut self.rooms else { return };
+    pub fn switch(&mut self, now: u64, code: &Code) {
+        let Some(Rooms { protect, sender, steward, auto, .. }) = &mut self.rooms else { return };
+        if let Some(auto) = auto {
+            return auto.order(now, code, steward);
+        }
         drop(protect.take_retired_code());
         let codes = Codes::new(&self.blueprint.encoder_for(code));
-        if let Ok(seq) = protect.switch_code(Box::new(codes)) {
-            sender.switch(seq, code.layers().len());
+        if protect.switch_code(Box::new(codes)).is_ok() {
+            sender.switch(code.layers().len());
         }
     }
 
-    /// Seals what it sends with these keys, and opens what it gets, of this epoch of the peer, with those.
-    pub fn rekey(&mut self, mode: Mode, [ours, theirs]: [[u8; 32]; 2], epoch: u32) {
-        let Some(Rooms { protect, recover, receiver, .. }) = &mut self.rooms else { return };
-        let side = self.blueprint.side;
-        let key = SessionKey::new(ours);
-        protect.set_keys(Sealing::new(&key, mode, side.channel(0)));
-        let (key, channel) = (SessionKey::new(theirs), side.other().channel(0));
-        let longest = self.blueprint.longest_packet();
-        recover.set_keys(epoch, Opening::new(&key, mode, channel, epoch, longest));
-        receiver.rekeyed();
+    /// An operator asks for this.
+    pub fn wish(&mut self, wishes: Wishes) {
+        if let Some(Rooms { steward, .. }) = &mut self.rooms {
+            steward.wish(wishes);
+        }
     }
 
     /// Whether it says that the peer is there and hears it.
@@ -151,23 +190,36 @@ impl End {
     }
 
     /// Lets control look, if it is time. Says whether it did.
-    pub fn control(&mut self, now: u64) -> bool {
-        if let Some(rooms) = &mut self.rooms
-            && (now >= self.control || rooms.steward.next_deadline().is_some_and(|at| at <= now))
-        {
-            rooms.steward.step(now);
-            rooms.steward.direct();
-            rooms.steward.supervisor_mut().take_events();
-            drop(rooms.protect.take_retired_code());
-            self.control = now + CONTROL;
-            return true;
+    pub fn control(&mut self, now: u64, ledger: &mut Ledger, sessions: &mut Sessions) -> bool {
+        let Some(rooms) = &mut self.rooms else { return false };
+        if now < self.control && rooms.steward.next_deadline().is_none_or(|at| at > now) {
+            return false;
         }
-        false
+        let Rooms { protect, steward, auto, sender, receiver, .. } = rooms;
+        steward.step(now);
+        steward.supervisor_mut().take_events();
+        if let Some(keys) = steward.supervisor().keys() {
+            let direction = (self.salt & 1) as usize;
+            sessions.follow(direction, keys, sender, receiver);
+        }
+        steward.direct();
+        sender.bare = steward.is_bypassed();
+        let counters = protect.counters();
+        sender.has_drained(ledger, |name| value(counters.each(), name), steward.is_drained());
+        match auto {
+            Some(auto) => auto.step(now, steward, sender),
+            None => drop(protect.take_retired_code()),
+        }
+        self.control = now + CONTROL;
+        true
     }
 
     /// When the gateway has something to do by itself.
     pub fn next(&self) -> Option<u64> {
         let rooms = self.rooms.as_ref()?;
+        if let Some(ending) = &self.ending {
+            return Some(ending.at);
+        }
         let due =
             [rooms.protect.next_deadline(), rooms.steward.next_deadline(), Some(self.control)];
         due.into_iter().flatten().min()
@@ -187,14 +239,15 @@ impl End {
     }
 
     /// A life is over: in peace, when whatever was owed has left, or not.
-    pub fn stop(&mut self, out: &mut Ledger, peace: bool) {
+    pub fn stop(&mut self, out: &mut Ledger, peace: bool, mixed: [bool; 2]) {
+        self.ending = None;
         let Some(mut rooms) = self.rooms.take() else { return };
         let (protect, recover) = (rooms.protect.counters(), rooms.recover.counters());
-        let counters: Vec<(&str, u64)> = protect.each().collect();
         let overload = self.blueprint.limit.map(|limit| limit.overload);
-        rooms.sender.close(out, |name| value(&counters, name), overload, peace);
-        let counters: Vec<(&str, u64)> = recover.each().collect();
-        rooms.receiver.close(|name| value(&counters, name), peace);
+        rooms.sender.close(out, |name| value(protect.each(), name), overload, peace);
+        let mixed = mixed[1 - (self.salt & 1) as usize];
+        rooms.receiver.close(|name| value(recover.each(), name), peace, mixed);
+        self.changes += rooms.auto.as_ref().map_or(0, Auto::changes);
         self.news += rooms.watch.take().map_or(0, |watch| watch.news);
         drop(rooms);
         self.memory_is_bounded();
@@ -209,7 +262,7 @@ impl End {
     }
 }
 
-fn value(counters: &[(&str, u64)], name: &str) -> u64 {
-    let found = counters.iter().find(|(other, _)| *other == name);
+fn value<'a>(mut counters: impl Iterator<Item = (&'a str, u64)>, name: &str) -> u64 {
+    let found = counters.find(|(other, _)| *other == name);
     found.unwrap_or_else(|| panic!("no counter {name}")).1
 }

@@ -7,14 +7,20 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod auto;
 mod end;
 mod frames;
+mod keys;
 mod ledger;
+mod over;
 mod ports;
 mod run;
 mod scenario;
+mod summary;
+mod traffic;
 #[path = "../netsync/truth.rs"]
 mod truth;
+mod turns;
 mod watch;
 mod way;
 
@@ -30,7 +36,8 @@ use std::time::Instant;
 use maelstrom::dpdk::mempool::DEFAULT_DATA_ROOM;
 use maelstrom::dpdk::{Eal, EalConfig, Mempool};
 
-use run::{Summary, run};
+use run::run;
+use summary::Summary;
 
 /// Mbufs of each gateway: more than any blueprint of a scenario asks for.
 const MBUFS: u32 = 16_383;

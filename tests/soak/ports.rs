@@ -13,14 +13,16 @@ use crate::frames::{self, LanFrame};
 /// What a packet on the WAN was made as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tag {
-    /// Source packet `seq` of a sender's life, with frame `n`.
-    Source { n: u32, seq: u64, life: u16 },
+    /// Source packet `seq` of a sender's life, with frame `n`, under some session's keys, if any.
+    Source { n: u32, seq: u64, life: u16, session: u16 },
     /// A repair whose highest member is `last`.
-    Repair { last: u64, life: u16 },
+    Repair { last: u64, life: u16, session: u16 },
     /// Frame `n` as it is.
     Bypass { n: u32 },
     /// From control to control.
-    Control { life: u16 },
+    Control { life: u16, session: u16 },
+    /// Between a gateway and its next hop.
+    Router,
     /// Of nobody.
     Forged,
 }
@@ -29,10 +31,10 @@ impl Tag {
     /// Which life of the sender it is of.
     pub fn life(&self) -> Option<u16> {
         match *self {
-            Tag::Source { life, .. } | Tag::Repair { life, .. } | Tag::Control { life } => {
+            Tag::Source { life, .. } | Tag::Repair { life, .. } | Tag::Control { life, .. } => {
                 Some(life)
             }
-            Tag::Bypass { .. } | Tag::Forged => None,
+            Tag::Bypass { .. } | Tag::Router | Tag::Forged => None,
         }
     }
 }

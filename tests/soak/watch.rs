@@ -180,7 +180,10 @@ impl Watch {
             truth: Truth::default(),
             anchored: HashMap::new(),
             readers: HashMap::new(),
-            subscriber: Subscriber::connect(path).expect("a segment"),
+            // On a busy machine the server's thread may be late.
+            subscriber: (0..50)
+                .find_map(|_| Subscriber::connect(path.clone()).ok())
+                .expect("a segment"),
             control: segment.control,
             levels,
             news: 0,

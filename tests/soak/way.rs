@@ -65,6 +65,8 @@ pub struct Way {
     weather: Weather,
     loss: LossProcess,
     delay: u64,
+    /// How much packets have in front of their shim.
+    outer: usize,
     /// Whether outer headers may be damaged too: only where nothing unprotected is delivered.
     headers_too: bool,
     random: Random,
@@ -96,11 +98,12 @@ pub struct Counts {
 }
 
 impl Way {
-    pub fn new(seed: u64, delay: u64, headers_too: bool) -> Way {
+    pub fn new(seed: u64, delay: u64, outer: usize, headers_too: bool) -> Way {
         Way {
             weather: Weather::default(),
             loss: LossProcess::new(&LossModel::None, seed, 0),
             delay,
+            outer,
             headers_too,
             random: Random(seed),
             flying: BinaryHeap::new(),
@@ -208,7 +211,7 @@ impl Way {
     /// Bits change, the end is missing, or there is something behind it, which does no harm.
     fn damage(&mut self, mut packet: Packet) -> Packet {
         self.counts.damaged += 1;
-        packet.intact &= mutate(&mut self.random, &mut packet.bytes, self.headers_too);
+        packet.intact &= self.mutate(&mut packet.bytes);
         packet
     }
 
@@ -232,15 +235,15 @@ impl Way {
         let heard = (count > 0).then(|| self.heard[self.random.below(count) as usize].clone());
         let packet = match (self.random.below(4), heard) {
             (1, Some(mut heard)) => {
-                let same = mutate(&mut self.random, &mut heard.bytes, self.headers_too);
+                let same = self.mutate(&mut heard.bytes);
                 Packet { intact: heard.intact && same, ..heard }
             }
             (2, Some(mut heard)) => {
                 // Another channel, epoch or number.
-                let field = [15, 18, 22][self.random.below(3) as usize];
+                let field = [1, 4, 8][self.random.below(3) as usize];
                 let by = 1 + self.random.below(255) as u8;
-                heard.bytes[field + self.random.below(if field == 15 { 1 } else { 4 }) as usize] ^=
-                    by;
+                let nth = self.random.below(if field == 1 { 1 } else { 4 }) as usize;
+                heard.bytes[self.outer + field + nth] ^= by;
                 forged(heard.bytes)
             }
             (3, Some(heard)) => heard,
@@ -263,17 +266,21 @@ impl Way {
         }
     }
 
+    fn mutate(&mut self, bytes: &mut Vec<u8>) -> bool {
+        mutate(&mut self.random, bytes, self.outer, self.headers_too)
+    }
+
     /// Nothing that was heard is known any more, and nothing is on its way.
     pub fn is_empty(&self) -> bool {
         self.flying.is_empty() && self.held.is_empty()
     }
 }
 
-/// Damages a packet; says whether that does no harm.
-fn mutate(random: &mut Random, bytes: &mut Vec<u8>, headers_too: bool) -> bool {
+/// Damages a packet that has so much in front of its shim; says whether that does no harm.
+fn mutate(random: &mut Random, bytes: &mut Vec<u8>, outer: usize, headers_too: bool) -> bool {
     match random.below(8) {
         0 => {
-            let keep = if headers_too { 0 } else { 14 };
+            let keep = if headers_too { 0 } else { outer };
             bytes.truncate(keep + random.below((bytes.len() - keep) as u64) as usize);
             false
         }
@@ -289,13 +296,13 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>, headers_too: bool) -> bool {
             bit / 8 < 12
         }
         _ => {
-            let bits = 8 * (bytes.len() - 14);
+            let bits = 8 * (bytes.len() - outer);
             let first = random.below(bits as u64) as usize;
             // Never one bit twice, which would be none.
             let step = 1 + random.below(bits as u64 / 8) as usize;
             for n in 0..1 + random.below(4) as usize {
                 let bit = (first + n * step) % bits;
-                bytes[14 + bit / 8] ^= 1 << (bit % 8);
+                bytes[outer + bit / 8] ^= 1 << (bit % 8);
             }
             false
         }

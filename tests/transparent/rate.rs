@@ -120,3 +120,38 @@ fn a_repair_counts_when_its_last_part_has_left() {
         assert!(west.near("repair_split") > 50);
     }
 }
+
+/// What waits for the rate leaves before the gateway does, its repairs as well: the last four are lost.
+#[test]
+fn a_gateway_that_ends_in_overload_protects_what_it_took_in() {
+    for count in 60..76 {
+        let blueprint_of_west = limited(Overload::Reserve, 64 << 10);
+        let mut west = Gateway::new(&blueprint_of_west, Side::West, EPOCH, PeerDown::Protect);
+        let mut wire = Vec::new();
+        let mut now = 0;
+        for frame in frames(44, count, 1400) {
+            now += STEP;
+            west.ports[0].bring([frame]);
+            west.protect.poll(now);
+            wire.extend(west.ports[1].take_sent());
+        }
+        let before = wire.len();
+        while !west.protect.finish(now) {
+            wire.extend(west.ports[1].take_sent());
+            now += STEP;
+        }
+        wire.extend(west.ports[1].take_sent());
+        assert!(wire[before..].iter().any(|packet| !is_ours(packet)), "none waited of {count}");
+        let sources = wire.iter().filter(|packet| !is_ours(packet)).count();
+        let mut east = Gateway::new(&blueprint(), Side::East, EPOCH, PeerDown::Protect);
+        let mut nth = 0;
+        for packet in wire {
+            nth += usize::from(!is_ours(&packet));
+            if is_ours(&packet) || nth <= sources - 4 {
+                east.ports[2].bring([packet]);
+            }
+            east.recover.poll(now);
+        }
+        assert_eq!(east.ports[3].take_sent().len(), sources, "{count} frames");
+    }
+}

@@ -24,6 +24,9 @@
 //!   bad of the bytes. What to do then is the store's choice: `--unprotected remote` waits for the mirror's own answer,
 //!   `--unprotected wait` goes on asking, whatever that takes; a timeout is treated alike. A wait that ends with
 //!   *CodeSwitched* or *Renewed* is simply begun again.
+//! * **The local disk.** Records go to the local file, then to the mirror's connection, and are synced while they fly,
+//!   all that came meanwhile at once (`--durable sync`). Every policy waits for that sync, so whoever wants to see what
+//!   the network costs measures with `--durable kernel`, and says so.
 //! * **What a bound does not cover**, the answers of the mirror do: they are read all the time, so a record that the
 //!   mirror has is told at once, under any policy.
 //!

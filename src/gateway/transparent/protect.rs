@@ -545,12 +545,16 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
 
     fn finish(&mut self, now: u64) -> bool {
         self.wan.send(now);
-        if self.shaper.as_ref().is_some_and(|shaper| shaper.holds_sources()) {
+        let holds_sources =
+            |room: &Self| room.shaper.as_ref().is_some_and(|shaper| shaper.holds_sources());
+        if holds_sources(self) {
             self.send_repairs(now);
             if self.wan.is_empty() {
                 self.forward(now);
             }
-        } else {
+        }
+        // Not before the last source has left: its groups would stay open.
+        if !holds_sources(self) {
             self.encoder.flush();
             self.send_repairs(now);
         }

@@ -3,7 +3,9 @@
 
 use super::*;
 use crate::link::handshake::{Handshake, Role};
+use crate::wire::Report;
 use crate::wire::control::{self, is_handshake};
+use crate::wire::report::Before;
 use crate::wire::seal::{Mode, Opener, Purpose};
 use crate::wire::shim::Integrity;
 
@@ -265,4 +267,27 @@ fn another_mode_or_none_is_said_once_at_both_ends() {
     assert_eq!(world.said(1, &Event::KeysThere), 1, "{:?}", world.ends[1].events);
     assert_eq!(world.both(), [Standing::Silent; 2]);
     assert_eq!(world.ends[1].up().peer_epoch(), None);
+}
+
+#[test]
+fn who_restarted_is_believed_though_it_counts_from_nothing() {
+    let mut world = alike(1);
+    world.run(SECOND);
+    let report = |judged, at_ns| {
+        let before = Before { next: judged, judged, ..Before::default() };
+        Report { channel: 0, epoch: 7, at_ns, before, ..Report::default() }
+    };
+    for (epoch, judged) in [(7, 900), (8, 100)] {
+        if epoch > 7 {
+            world.restart_keyed(1, epoch);
+            world.run(SECOND);
+        }
+        let now = world.now;
+        world.ends[0].supervisor.as_mut().unwrap().accounts_mut().numbered(0, 1000);
+        let east = world.ends[1].supervisor.as_mut().unwrap();
+        east.accounts_mut().counted(now, 0, report(judged, now));
+        world.run(SECOND);
+        let told = world.ends[0].up().accounts().ours().next().map(|ours| ours.to.before.judged);
+        assert_eq!(told, Some(judged), "epoch {epoch}");
+    }
 }
