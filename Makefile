@@ -86,7 +86,7 @@ lab-shell: lab-build
 
 lab-build: setup
 	@scripts/setup iperf3 kcptun iproute2 ethtool util-linux
-	$(CARGO) build --release --package maelstrom --package maelstrom-field
+	$(CARGO) build --release --package maelstrom --package maelstrom-field --package mirror-store
 
 # For storage processes in C; needs a Rust toolchain and no DPDK.
 netsync:

@@ -20,9 +20,6 @@ pub enum Help {
 /// The published code, as docs/LAB.md has it.
 pub const PUBLISHED: &str = "8:1,20,40";
 
-/// What a lossless link with gateways is planned for: it has to have some code.
-const SUPPOSED: Loss = Loss::Iid(0.001);
-
 /// One cell.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
@@ -54,26 +51,14 @@ impl Cell {
     /// Such as `cubic-50ms-iid-0.1-1flow-planned`: the loss is in percent.
     pub fn name(&self) -> String {
         let Cell { control, delay_ms, flows, .. } = self;
-        format!("{control}-{delay_ms}ms-{}-{flows}flow-{}", self.losses(), self.help.name())
-    }
-
-    /// The part of the name that says what is lost.
-    pub fn losses(&self) -> String {
-        // Without the noise of binary fractions.
-        let percent = |rate: f64| (rate * 1e6).round() / 1e4;
-        match self.loss {
-            Loss::Iid(0.0) => "lossless".to_owned(),
-            Loss::Iid(rate) => format!("iid-{}", percent(rate)),
-            Loss::Bursts(rate, _) => format!("burst-{}", percent(rate)),
-        }
+        format!("{control}-{delay_ms}ms-{}-{flows}flow-{}", self.loss.name(), self.help.name())
     }
 
     /// The WAN, and what it is supposed to lose when a code is planned for it.
     pub fn wans(&self, rate_mbps: u32, host_mtu: u16, seed: u64) -> [Wan; 2] {
         let delay = Duration::from_millis(self.delay_ms);
         let wan = Wan { rate_mbps, delay, loss: self.loss, seed, host_mtu };
-        let loss = if self.loss.rate() == 0.0 { SUPPOSED } else { self.loss };
-        [wan, Wan { loss, ..wan }]
+        [wan, wan.supposed()]
     }
 }
 

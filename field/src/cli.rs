@@ -1,5 +1,6 @@
 //! What can be asked of the laboratory.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +14,9 @@ use maelstrom_field::plan::{RESIDUAL, explain, plan};
 use maelstrom_field::quick::quick;
 use maelstrom_field::shell::shell;
 use maelstrom_field::throughput::{self, Settings};
-use maelstrom_field::{Error, Result, interrupt};
+use maelstrom_field::{
+    Error, Result, disaster, interrupt, latency, mirror, plots, reordering, talk, traffic,
+};
 
 /// The real-time laboratory: kernel TCP across a pair of gateways, in network namespaces, as root
 #[derive(Parser)]
@@ -30,14 +33,59 @@ enum Verb {
     Throughput {
         #[command(flatten)]
         course: Course,
-        /// Only cells whose name contains this; may be repeated
-        #[arg(long, value_name = "NAME")]
-        only: Vec<String>,
-        /// Say which cells there are, and measure none
-        #[arg(long)]
-        list: bool,
+        #[command(flatten)]
+        choice: Choice,
         /// The table; cells that it has are not measured again
         #[arg(long, default_value = THROUGHPUT)]
+        table: PathBuf,
+    },
+    /// Delays of datagrams and of short requests, cell by cell, as rows of a table
+    Latency {
+        #[command(flatten)]
+        course: Course,
+        #[command(flatten)]
+        choice: Choice,
+        /// The table; cells that it has are not measured again
+        #[arg(long, default_value = LATENCY)]
+        table: PathBuf,
+    },
+    /// What late packets do to TCP, with the resequencer and without, as rows of a table
+    Reordering {
+        #[command(flatten)]
+        course: Course,
+        #[command(flatten)]
+        choice: Choice,
+        /// The table; cells that it has are not measured again
+        #[arg(long, default_value = REORDERING)]
+        table: PathBuf,
+    },
+    /// Draws the pictures of the tables
+    Plots {
+        /// Where the tables are, and the pictures go
+        #[arg(long, default_value = "docs/evaluation")]
+        folder: PathBuf,
+    },
+    /// A program that talks across the link, as the laboratory runs it on the hosts
+    #[command(hide = true, subcommand)]
+    Part(Part),
+    /// How long commits of the mirrored log store take, by policy, as rows of a table
+    Mirror {
+        #[command(flatten)]
+        course: Course,
+        /// Only rows whose first columns, with - between them, contain this; may be repeated
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// The table; cells that it has are not measured again
+        #[arg(long, default_value = MIRROR)]
+        table: PathBuf,
+    },
+    /// What is missing at the mirror after the west has died, by policy, as rows of a table
+    Disaster {
+        /// How often for each loss
+        #[arg(long, default_value_t = DEATHS, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        runs: u32,
+        /// The table; runs that it has are not done again
+        #[arg(long, default_value = DISASTER)]
         table: PathBuf,
     },
     /// A little of everything, in a minute or two
@@ -49,6 +97,27 @@ enum Verb {
     /// A shell on each side of the link, to play with
     #[command(allow_negative_numbers = true)]
     Shell(Link),
+}
+
+/// Which cells.
+#[derive(Args)]
+struct Choice {
+    /// Only cells whose name contains this; may be repeated
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Say which cells there are, and measure none
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    Send { to: SocketAddr, rate: u32, size: usize, seconds: u32 },
+    Receive { at: SocketAddr, count: u64 },
+    Serve { at: SocketAddr },
+    Ask { to: SocketAddr, clients: u32, seconds: u32 },
+    Take,
+    Other { rate: u32 },
 }
 
 /// How the cells of a table are measured.
@@ -106,8 +175,14 @@ struct Link {
     code: Option<String>,
 }
 
-/// Where the table of the documents is.
+/// Where the tables of the documents are.
 const THROUGHPUT: &str = "docs/evaluation/throughput.tsv";
+const LATENCY: &str = "docs/evaluation/latency.tsv";
+const REORDERING: &str = "docs/evaluation/reordering.tsv";
+const MIRROR: &str = "docs/evaluation/mirror.tsv";
+const DISASTER: &str = "docs/evaluation/disaster.tsv";
+/// How often a site dies for each loss.
+const DEATHS: u32 = 20;
 
 /// Long enough for slow start over 50 ms, and short enough for every day.
 const QUICK: Course = Course { runs: 1, seconds: 8, omit: 6, rate: 500, mtu: 1500, resequence: 0 };
@@ -131,15 +206,11 @@ pub fn main() -> ExitCode {
         }
         Err(help) => help.exit(),
     };
-    let done = interrupt::watch().and_then(|()| match &verb {
-        Verb::All(course) => course.fill(Path::new(THROUGHPUT), &[]),
-        Verb::Throughput { list: true, only, .. } => {
-            chosen(only).map(|cells| cells.iter().for_each(|cell| println!("{}", cell.name())))
-        }
-        Verb::Throughput { course, only, table, .. } => course.fill(table, only),
-        Verb::Quick { output } => QUICK.settings().and_then(|settings| quick(output, &settings)),
-        Verb::Shell(link) => play(link),
-    });
+    let done = match verb {
+        // It is ended by whoever started it.
+        Verb::Part(part) => part.run(),
+        verb => interrupt::watch().and_then(|()| verb.run()),
+    };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -162,24 +233,86 @@ impl Course {
             resequence_ms: self.resequence,
         })
     }
+}
 
-    fn fill(&self, table: &Path, only: &[String]) -> Result<()> {
-        throughput::fill(table, &chosen(only)?, &self.settings()?)
+impl Verb {
+    fn run(self) -> Result<()> {
+        match self {
+            Verb::All(course) => {
+                let settings = course.settings()?;
+                throughput::fill(Path::new(THROUGHPUT), &cells::all(), &settings)?;
+                latency::fill(Path::new(LATENCY), &latency::all(), &settings)?;
+                reordering::fill(Path::new(REORDERING), &reordering::all(), &settings)?;
+                mirror::fill(Path::new(MIRROR), &[], &settings)?;
+                disaster::fill(Path::new(DISASTER), DEATHS, &settings)
+            }
+            Verb::Throughput { course, choice, table } => {
+                choice.fill(cells::all(), Cell::name, |cells| {
+                    throughput::fill(&table, cells, &course.settings()?)
+                })
+            }
+            Verb::Latency { course, choice, table } => {
+                choice.fill(latency::all(), latency::Cell::name, |cells| {
+                    latency::fill(&table, cells, &course.settings()?)
+                })
+            }
+            Verb::Reordering { course, choice, table } => {
+                choice.fill(reordering::all(), reordering::Held::name, |cells| {
+                    reordering::fill(&table, cells, &course.settings()?)
+                })
+            }
+            Verb::Mirror { course, only, table } => {
+                mirror::fill(&table, &only, &course.settings()?)
+            }
+            Verb::Disaster { runs, table } => disaster::fill(&table, runs, &QUICK.settings()?),
+            Verb::Plots { folder } => plots::draw(&folder),
+            Verb::Part(part) => part.run(),
+            Verb::Quick { output } => quick(&output, &QUICK.settings()?),
+            Verb::Shell(link) => play(&link),
+        }
     }
 }
 
-/// The cells whose name contains one of these; all, if there is none.
-fn chosen(only: &[String]) -> Result<Vec<Cell>> {
-    let mut cells = cells::all();
-    if let Some(unknown) =
-        only.iter().find(|part| !cells.iter().any(|cell| cell.name().contains(*part)))
-    {
-        return Err(Error::new(format!(
-            "--only {unknown}: no cell's name contains it; expected part of one that --list shows"
-        )));
+impl Part {
+    fn run(self) -> Result<()> {
+        let times = match self {
+            Part::Send { to, rate, size, seconds } => {
+                return talk::send(to, rate, size, seconds);
+            }
+            Part::Serve { at } => return talk::serve(at),
+            Part::Take => return traffic::take(),
+            Part::Other { rate } => return traffic::send(rate),
+            Part::Receive { at, count } => talk::receive(at, count)?,
+            Part::Ask { to, clients, seconds } => talk::ask(to, clients, seconds)?,
+        };
+        println!("{}", serde_json::to_string(&times).map_err(Error::new)?);
+        Ok(())
     }
-    cells.retain(|cell| only.is_empty() || only.iter().any(|part| cell.name().contains(part)));
-    Ok(cells)
+}
+
+impl Choice {
+    /// Lists the cells that were chosen, or has them measured.
+    fn fill<C>(
+        &self,
+        mut cells: Vec<C>,
+        name: impl Fn(&C) -> String,
+        measure: impl FnOnce(&[C]) -> Result<()>,
+    ) -> Result<()> {
+        let unknown = |part: &&String| !cells.iter().any(|cell| name(cell).contains(*part));
+        if let Some(unknown) = self.only.iter().find(unknown) {
+            return Err(Error::new(format!(
+                "--only {unknown}: no cell's name contains it; expected part of one that --list shows"
+            )));
+        }
+        cells.retain(|cell| {
+            self.only.is_empty() || self.only.iter().any(|part| name(cell).contains(part))
+        });
+        if self.list {
+            cells.iter().for_each(|cell| println!("{}", name(cell)));
+            return Ok(());
+        }
+        measure(&cells)
+    }
 }
 
 impl Link {

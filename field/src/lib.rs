@@ -8,16 +8,26 @@
 //! * **Must not:** leave anything behind, whatever ends it: no namespace, no process, no file.
 
 pub mod cells;
+pub mod chart;
+pub mod disaster;
 pub mod error;
 pub mod interrupt;
 pub mod kcptun;
+pub mod latency;
+pub mod mirror;
 pub mod net;
 pub mod pair;
 pub mod plan;
+pub mod plots;
 pub mod process;
 pub mod quick;
+pub mod reordering;
 pub mod shell;
+pub mod store;
+pub mod table;
+pub mod talk;
 pub mod tcp;
 pub mod throughput;
+pub mod traffic;
 
 pub use error::{Error, Result};

@@ -40,6 +40,25 @@ impl Loss {
         }
     }
 
+    /// How many are lost in a row on average, or one by one.
+    pub fn mean_burst(self) -> f64 {
+        match self {
+            Loss::Iid(_) => 1.0,
+            Loss::Bursts(_, mean) => mean,
+        }
+    }
+
+    /// As it stands in names of cells: in percent.
+    pub fn name(self) -> String {
+        // Without the noise of binary fractions.
+        let percent = (self.rate() * 1e6).round() / 1e4;
+        match self {
+            Loss::Iid(0.0) => "lossless".to_owned(),
+            Loss::Iid(_) => format!("iid-{percent}"),
+            Loss::Bursts(..) => format!("burst-{percent}"),
+        }
+    }
+
     /// As `maelstrom wan --loss` takes it.
     pub fn argument(self) -> String {
         match self {
@@ -77,6 +96,13 @@ impl Wan {
         self.in_flight().max(u64::from(self.rate_mbps) * 125 * 20)
     }
 
+    /// The link that gateways are planned for: this one, or where it loses nothing, one that loses 0.1 %, as they
+    /// have to have some code.
+    pub fn supposed(&self) -> Wan {
+        let loss = if self.loss.rate() == 0.0 { Loss::Iid(0.001) } else { self.loss };
+        Wan { loss, ..*self }
+    }
+
     /// The largest packet that it takes.
     pub fn mtu(&self) -> u16 {
         self.host_mtu + ADDED
@@ -90,6 +116,8 @@ pub struct Gateways {
     pub code: String,
     /// As `code.latency`: sparser traffic gets a shorter code.
     pub latency: Duration,
+    /// Further keys of `[code]`, as TOML.
+    pub coding: String,
     /// As `lan.resequence`.
     pub resequence: Duration,
     /// Further sections of the western and the eastern configuration, such as `[netsync]`, as TOML.
@@ -198,7 +226,7 @@ fn start_gateway(
         "[gateway]\nside = \"{name}\"\nhugepages = false\nkeys = \"none\"\nidle = \"rest\"\n\
          [lan]\nport = \"{}\"\nmtu = {}\nresequence = \"{}us\"\n\
          [wan]\nport = \"{}\"\nmtu = {}\nrate = \"{}Mbps\"\nqueue = \"{}KiB\"\n\
-         [code]\nlayers = \"{}\"\nlatency = \"{}us\"\n\
+         [code]\nlayers = \"{}\"\nlatency = \"{}us\"\n{}\n\
          [control]\nsocket = \"{name}.ctl\"\n[[worker]]\nrooms = [\"protect\", \"recover\"]\n",
         lan_port(port, wan.host_mtu),
         wan.host_mtu,
@@ -209,6 +237,7 @@ fn start_gateway(
         wan.queue().div_ceil(1024),
         gateways.code,
         gateways.latency.as_micros(),
+        gateways.coding,
     );
     let _ = writeln!(text, "{}", gateways.more[side]);
     let file = format!("{name}.toml");

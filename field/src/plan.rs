@@ -32,6 +32,7 @@ impl Plan {
         let span_us = self.span_packets * u64::from(wan.host_mtu) * 8 / u64::from(wan.rate_mbps);
         Gateways {
             code: self.code.clone(),
+            coding: String::new(),
             latency: Duration::from_micros(3 * span_us).max(Duration::from_millis(50)),
             resequence: Duration::ZERO,
             more: Default::default(),

@@ -9,6 +9,7 @@ use crate::cells::{Cell, Help};
 use crate::error::{Context, Result};
 use crate::pair::Loss;
 use crate::throughput::{self, Settings};
+use crate::{disaster, mirror};
 
 /// What is found out, by its key in the file.
 type Findings = Map<String, Value>;
@@ -19,7 +20,7 @@ type Findings = Map<String, Value>;
 /// The first that a part says.
 pub fn quick(file: &Path, settings: &Settings) -> Result<()> {
     // In the order in which they are run; each is independent of the others.
-    let parts: [fn(&Settings) -> Result<Findings>; 1] = [goodputs];
+    let parts: [fn(&Settings) -> Result<Findings>; 3] = [goodputs, mirror::quick, disaster::quick];
     let mut findings = Findings::new();
     for part in parts {
         findings.extend(part(settings)?);

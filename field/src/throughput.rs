@@ -1,16 +1,15 @@
 //! The throughput table: cells are run several times each, and become rows of a TSV file as they are done, so that
 //! a run that was interrupted goes on where it was.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::cells::{Cell, Help, PUBLISHED};
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::kcptun::{self, Tunnel};
 use crate::net::{Hosts, Net};
 use crate::pair::{Gateways, Pair};
 use crate::plan::{Plan, RESIDUAL, explain, plan};
+use crate::table::Table;
 use crate::tcp::{self, Course, Outcome};
 
 /// How cells are run.
@@ -54,10 +53,7 @@ impl Row {
     }
 
     fn line(&self, cell: &Cell, settings: &Settings) -> String {
-        let mean_burst = match cell.loss {
-            crate::pair::Loss::Iid(_) => 1.0,
-            crate::pair::Loss::Bursts(_, mean) => mean,
-        };
+        let mean_burst = cell.loss.mean_burst();
         let (code, overhead) = match &self.plan {
             Some(plan) => (plan.code.as_str(), plan.overhead),
             None => ("-", 0.0),
@@ -66,9 +62,8 @@ impl Row {
         let least = self.outcomes.first().map_or(0.0, |outcome| outcome.goodput_mbps);
         let greatest = self.outcomes.last().map_or(0.0, |outcome| outcome.goodput_mbps);
         format!(
-            "{}\t{}\t{}\t{}\t{mean_burst}\t{}\t{}\t{code}\t{overhead:.4}\t{}\t{}\t{}\t{}\t{}\t{:.1}\t{least:.1}\t\
+            "{}\t{}\t{}\t{mean_burst}\t{}\t{}\t{code}\t{overhead:.4}\t{}\t{}\t{}\t{}\t{}\t{:.1}\t{least:.1}\t\
              {greatest:.1}\t{:.0}\t{:.0}\t{:.1}",
-            cell.name(),
             cell.control,
             cell.delay_ms,
             cell.loss.rate(),
@@ -131,31 +126,15 @@ pub fn run(cell: &Cell, settings: &Settings) -> Result<Row> {
 /// # Errors
 /// As [`run`], or the table can't be written.
 pub fn fill(table: &Path, cells: &[Cell], settings: &Settings) -> Result<()> {
-    let known = fs::read_to_string(table).unwrap_or_default();
-    let is_known = |name: &str| known.lines().any(|line| line.split('\t').next() == Some(name));
-    if let Some(folder) = table.parent() {
-        fs::create_dir_all(folder).context(folder.display())?;
-    }
-    let file = OpenOptions::new().create(true).append(true).open(table);
-    let mut file = file.context(table.display())?;
-    if known.is_empty() {
-        writeln!(file, "{COLUMNS}").context(table.display())?;
-    }
-    for (n, cell) in cells.iter().enumerate() {
-        let name = cell.name();
-        let place = format!("{:>2}/{} {name}", n + 1, cells.len());
-        if is_known(&name) {
-            println!("{place}: is in {}", table.display());
-            continue;
-        }
+    let mut table = Table::open(table, COLUMNS)?;
+    table.fill(cells, Cell::name, |cell| {
         let row = run(cell, settings)?;
-        writeln!(file, "{}", row.line(cell, settings)).context(table.display())?;
         let each: Vec<String> =
             row.outcomes.iter().map(|outcome| format!("{:.1}", outcome.goodput_mbps)).collect();
         let code = row.plan.as_ref().map_or("", |plan| plan.code.as_str());
-        println!("{place}: {:.1} Mb/s ({}) {code}", row.goodput(), each.join(" "));
-    }
-    Ok(())
+        let said = format!("{:.1} Mb/s ({}) {code}", row.goodput(), each.join(" "));
+        Ok((row.line(cell, settings), said))
+    })
 }
 
 /// The middle one, or the mean of the middle two; 0 of none.
@@ -191,8 +170,8 @@ mod tests {
         };
         let line = row.line(&cells::all()[0], &settings);
         let fields: Vec<&str> = line.split('\t').collect();
-        assert_eq!(fields.len(), COLUMNS.split('\t').count(), "{line}");
-        assert_eq!(fields[14..], ["2.0", "1.0", "4.0", "5", "50", "1.2"], "{line}");
+        assert_eq!(fields.len(), COLUMNS.split('\t').count() - 1, "{line}");
+        assert_eq!(fields[13..], ["2.0", "1.0", "4.0", "5", "50", "1.2"], "{line}");
         assert_eq!(median([].into_iter()), 0.0);
         assert_eq!(median([3.0, 1.0].into_iter()), 2.0);
     }

@@ -151,6 +151,8 @@ fn what_is_wrong_is_said_in_a_line_and_nothing_is_left() {
     let Some(_turn) = turn() else { return };
     for (arguments, expected) in [
         (&["throughput", "--only", "carrier-pigeon"][..], "expected part of one that --list shows"),
+        (&["mirror", "--only", "pigeon"], "--only pigeon: no row's name contains it"),
+        (&["disaster", "--runs", "0"], "0 is not in 1..=1000000"),
         (&["shell", "--delay", "-1"], "-1 is not in 1..=1000"),
         (&["shell", "--delay", "0"], "0 is not in 1..=1000"),
         (&["quicker"], "unrecognized subcommand 'quicker'"),
