@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::cells::{Cell, Help};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::pair::Loss;
 use crate::throughput::{self, Settings};
 use crate::{disaster, mirror};
@@ -31,6 +31,38 @@ pub fn quick(file: &Path, settings: &Settings) -> Result<()> {
     let text = serde_json::to_string_pretty(&Value::Object(findings)).context(file.display())?;
     fs::write(file, format!("{text}\n")).context(file.display())?;
     println!("{text}");
+    plausible(&text)
+}
+
+/// Whether the findings are what a laboratory that works finds, on however busy a machine: bounds are generous.
+fn plausible(text: &str) -> Result<()> {
+    let findings: Value = serde_json::from_str(text).context("findings")?;
+    let number = |pointer: &str| {
+        let found = findings.pointer(pointer).and_then(Value::as_f64);
+        found.ok_or_else(|| Error::new(format!("{pointer}: expected a number among the findings")))
+    };
+    let (fec, plain) = (number("/goodput_fec_mbps")?, number("/goodput_plain_mbps")?);
+    if fec < 4.0 * plain {
+        return Err(Error::new(format!(
+            "goodput_fec_mbps: got {fec}, expected at least four times goodput_plain_mbps, {plain}"
+        )));
+    }
+    let commit = |policy: &str| number(&format!("/commit_us/100ms/{policy}"));
+    let (remote, sync) = (commit("remote")?, commit("network-sync:1e-6")?);
+    if remote < 200_000.0 || sync > remote / 4.0 {
+        return Err(Error::new(format!(
+            "commit_us at 100ms: got {sync} of network-sync and {remote} of remote, expected 200000 or more of \
+             remote, and a quarter of that of network-sync"
+        )));
+    }
+    for policy in ["remote", "network-sync:1e-6"] {
+        let missing = number(&format!("/missing_acked/{policy}"))?;
+        if missing > 0.0 {
+            return Err(Error::new(format!(
+                "missing_acked of {policy}: got {missing}, expected 0"
+            )));
+        }
+    }
     Ok(())
 }
 
@@ -52,4 +84,32 @@ fn goodputs(settings: &Settings) -> Result<Findings> {
         }
     }
     Ok(findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_that_can_not_be_are_refused() {
+        let findings = |fec: f64, sync: f64, missing: u64| {
+            json!({
+                "goodput_fec_mbps": fec,
+                "goodput_plain_mbps": 6.0,
+                "commit_us": {"100ms": {"remote": 202_000.0, "network-sync:1e-6": sync}},
+                "missing_acked": {"remote": 0, "network-sync:1e-6": missing, "local": 9},
+            })
+            .to_string()
+        };
+        plausible(&findings(400.0, 1000.0, 0)).unwrap();
+        for (bad, expected) in [
+            (findings(20.0, 1000.0, 0), "goodput_fec_mbps: got 20"),
+            (findings(400.0, 202_000.0, 0), "commit_us at 100ms"),
+            (findings(400.0, 1000.0, 1), "missing_acked of network-sync:1e-6: got 1"),
+            ("{}".to_owned(), "/goodput_fec_mbps: expected a number"),
+        ] {
+            let said = plausible(&bad).unwrap_err().to_string();
+            assert!(said.contains(expected), "{said}");
+        }
+    }
 }

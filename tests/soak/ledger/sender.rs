@@ -305,7 +305,9 @@ impl Sender {
         if self.drops || self.may_not_send() {
             self.pending.drain(..).for_each(|frame| ledger.at(frame.n).fate = Fate::Dropped);
         }
-        while let Some(frame) = self.pending.pop_front_if(|f| f.class == Class::TooLarge) {
+        while self.pending.front().is_some_and(|f| f.class == Class::TooLarge)
+            && let Some(frame) = self.pending.pop_front()
+        {
             ledger.at(frame.n).fate = Fate::Dropped;
         }
         if self.next == LIMIT {
