@@ -8,7 +8,6 @@ use std::{env, path::PathBuf, process::Command};
 
 const FUNCTIONS: &[&str] = &[
     "rte_eal_init",
-    "rte_eal_cleanup",
     "rte_eal_hotplug_add",
     "rte_eal_hotplug_remove",
     "rte_thread_register",

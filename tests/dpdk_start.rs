@@ -28,7 +28,7 @@ const CASES: [Case; 19] = [
         ],
     ),
     ("again", again, &["ok\n"]),
-    ("outlived", outlived, &["ok\n", "Warn eal: EAL stays up: 1 mbufs of mempool \"late\""]),
+    ("outlived", outlived, &["ok\n", "Warn eal: 1 mbufs of mempool \"late\""]),
     ("affinity", affinity, &["ok\n"]),
     (
         "missing interface",

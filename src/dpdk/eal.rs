@@ -199,17 +199,12 @@ impl Drop for Inner {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         // No RegisteredThread is left: each holds an Eal.
         state.reap();
-        if !state.dead_pools.is_empty() {
-            // Somebody still owns packets, or a driver lost them: their memory must stay.
-            for pool in &state.dead_pools {
-                log::warn!(target: eal_log::TARGET, "EAL stays up: {pool} at shutdown");
-            }
-            return;
-        }
-        // SAFETY: EAL runs; ports, pools and registered threads, which hold an Eal, are gone.
-        let result = unsafe { dpdk_sys::rte_eal_cleanup() };
-        if result != 0 {
-            log::warn!(target: eal_log::TARGET, "rte_eal_cleanup: {}", error::text(-result));
+        // EAL itself stays up until the process is gone. What it has is memory that is in no file
+        // (`--in-memory`, or no hugepages), and threads: `rte_eal_cleanup` would unmap the memory while the
+        // interrupt thread, which it does not end, may be reading it (a memif's peer that ends just now).
+        for pool in &state.dead_pools {
+            // Somebody still owns packets, or a driver lost them.
+            log::warn!(target: eal_log::TARGET, "{pool} at shutdown");
         }
     }
 }

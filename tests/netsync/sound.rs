@@ -91,7 +91,7 @@ impl Sender {
         if let (Ok(told), Ok(sent)) = (reader.in_flight(), reader.sent())
             && sent > 0
         {
-            let truth = bench.truth.in_flight(self.port);
+            let truth = bench.truth.in_flight(self.port, sent);
             assert!(told >= truth, "port {}: {told} in flight, truth {truth}", self.port);
         }
         news

@@ -119,11 +119,12 @@ impl Truth {
         ranges.into_iter().fold(flow.acked, reach)
     }
 
-    /// How many of a flow's packets lie beyond what is acknowledged, without those that repeat bytes.
-    pub fn in_flight(&self, port: Port) -> u64 {
+    /// How many of a flow's packets that lie below `sent` lie beyond what is acknowledged, without those that
+    /// repeat bytes.
+    pub fn in_flight(&self, port: Port, sent: u64) -> u64 {
         let flow = &self.flows[&port];
         let beyond =
-            |packet: &&Packet| packet.fresh && packet.end > flow.acked && packet.seq < self.left;
+            |packet: &&Packet| packet.fresh && packet.end > flow.acked && packet.end <= sent;
         flow.packets.iter().filter(beyond).count() as u64
     }
 }

@@ -247,9 +247,9 @@ impl Watch {
                 // Another life of the connection.
                 self.readers.remove(&port);
             } else if !slow
-                && let (Ok(told), Ok(1..)) = (reader.flow.in_flight(), reader.flow.sent())
+                && let (Ok(told), Ok(sent @ 1..)) = (reader.flow.in_flight(), reader.flow.sent())
             {
-                let truth = self.truth.in_flight(port);
+                let truth = self.truth.in_flight(port, sent);
                 assert!(told >= truth, "port {port}: told {told} in flight, truth {truth}");
             }
         }

@@ -55,9 +55,10 @@ pub fn anything(seed: u64, random: &mut Random) -> Scenario {
         let queue = [16 << 10, 64 << 10, 256 << 10][random.below(3) as usize];
         for blueprint in &mut blueprints {
             blueprint.limit = Some(Limit { rate, overload, queue });
-            // Three times what a frame and all of its repairs take.
-            let layers = 1 + blueprint.code.layers().len() as u64;
-            well_gap = well_gap.max(3 * layers * (sizes.mean() + 100) * 8_000_000_000 / rate);
+            // Three times what a frame and all of its repairs take, which are as long as their longest.
+            let layers = blueprint.code.layers().len() as u64;
+            let bytes = sizes.mean() + 100 + layers * (sizes.most + 100);
+            well_gap = well_gap.max(3 * bytes * 8_000_000_000 / rate);
         }
     }
 

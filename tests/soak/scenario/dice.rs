@@ -11,7 +11,7 @@ use crate::way::Weather;
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     kind: u64,
-    most: u64,
+    pub most: u64,
     limit: u64,
     /// Of 1000 frames, those that no gateway protects.
     odd: u64,
