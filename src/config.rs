@@ -443,8 +443,8 @@ impl Config {
         if let Some(cap) = code.flush_cap.filter(|cap| !(1.0..=64.0).contains(cap)) {
             return bad("code.flush_cap", format!("got {cap}, expected 1 to 64"));
         }
-        if let Some(window) = code.window.filter(|window| !(64..=1 << 22).contains(window)) {
-            return bad("code.window", format!("got {window}, expected 64 to {}", 1 << 22));
+        if let Some(window) = code.window.filter(|window| !(256..=1 << 22).contains(window)) {
+            return bad("code.window", format!("got {window}, expected 256 to {}", 1 << 22));
         }
         match code.auto.as_ref().map(|auto| auto.validate(code)) {
             Some(Err((key, problem))) => bad(key, problem),
@@ -773,8 +773,8 @@ mod tests {
             ("#sparse", "sparse = \"64:101\"\nwindow = 4096", "64:101"),
             ("#max_age", "max_age = [\"10ms\"]", "code.max_age"),
             ("#flush_cap", "flush_cap = 0.5", "code.flush_cap"),
-            ("#window", "window = 100", "2060"),
-            ("#window", "window = 1", "code.window"),
+            ("#window", "window = 300", "2060"),
+            ("#window", "window = 128", "expected 256 to"),
             ("#integrity", "integrity = \"crc\"", "crc"),
             ("core = 3", "core = 2", "named twice"),
             ("rooms", "rooms = [\"recover\"]", "each at least once"),

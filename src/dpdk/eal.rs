@@ -1,7 +1,6 @@
 //! EAL, DPDK's environment: memory, plugins, devices, lcore ids.
 //!
-//! * What this room does: starts EAL once, registers worker threads, and takes EAL down when
-//!   nothing needs it any more.
+//! * What this room does: starts EAL once, and registers worker threads. It stays up until the process is gone.
 //! * Who feeds it: the configuration.
 //! * Whom it feeds: pools and ports, each of which holds an [`Eal`].
 //! * Which thread runs it: control threads; `register_thread` on each worker, once it is pinned.
@@ -46,8 +45,8 @@ impl Default for EalConfig {
     }
 }
 
-/// The running EAL. A handle: clones share it, the last one (pools and ports hold one each)
-/// takes EAL down. DPDK starts once in a process, so there is no second one afterwards.
+/// The running EAL. A handle: clones share it, and the last one (pools and ports hold one each) says which
+/// packets are still out. DPDK starts once in a process, so there is no second one afterwards.
 #[derive(Clone)]
 pub struct Eal(Arc<Inner>);
 

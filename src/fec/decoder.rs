@@ -203,14 +203,15 @@ impl<P: AsRef<[u8]>, C: Confirm> Decoder<P, C> {
     }
 
     /// One bit for each of the 64 packets from number `64 * word` on: which were delivered, and which
-    /// of those were rebuilt. They are less than half a window behind the head.
+    /// of those were rebuilt. They are within the window, at least 128 from its end.
     pub fn fates(&self, word: u64) -> (u64, u64) {
         self.window.fates(word)
     }
 
-    /// To be called once for each word, in order, when nobody will ask for it any more.
-    pub fn forget(&mut self, word: u64) {
-        self.window.forget(word);
+    /// What [`Decoder::fates`] says of packets is of these, and not of those a window ago, if this is called at least
+    /// once in 64 packets.
+    pub fn clear_ahead(&mut self) {
+        self.window.clear_ahead();
     }
 
     /// The lowest number of which anything is known.

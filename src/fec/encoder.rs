@@ -83,6 +83,10 @@ pub struct Encoder {
     /// A shorter idle time, until everything is closed.
     hurry: Option<u64>,
     rate: RateMeter,
+    /// Whether sources wait for the link.
+    waiting: bool,
+    /// The most packets a second that the link had room for with the code for sparse traffic, if that was too few.
+    sparse_room: f64,
     budget: Budget,
     max_frame: usize,
     repair_room: usize,
@@ -94,6 +98,7 @@ pub struct Encoder {
 pub(super) struct CodeSet {
     pub(super) id: u8,
     span: u64,
+    overhead: f64,
     pub(super) layers: Vec<LayerState>,
     sums: Accumulators,
     ready: ReadyQueue,
@@ -113,6 +118,7 @@ impl CodeSet {
         CodeSet {
             id: 0,
             span: code.span(),
+            overhead: code.overhead(),
             layers: layers.map(|(n, &l)| LayerState::new(l, n, code.guard(l))).collect(),
             sums: Accumulators::new(sums, max_frame, engine),
             ready: ReadyQueue::new(sums, bins),
@@ -193,6 +199,8 @@ impl Encoder {
             others_busy: false,
             hurry: None,
             rate: RateMeter::default(),
+            waiting: false,
+            sparse_room: f64::INFINITY,
             max_frame: config.max_frame,
             repair_room: config.repair_room,
             shed: 0,
@@ -243,6 +251,7 @@ impl Encoder {
         self.retiring = Some(old);
         self.choose_ages();
         self.begin(self.current);
+        self.sparse_room = f64::INFINITY;
         self.choose_code();
         Ok(())
     }
@@ -290,7 +299,7 @@ impl Encoder {
         if count == 0 {
             return 0;
         }
-        if self.rate.count(now, count as u64) {
+        if self.rate.count(now, count as u64, self.waiting) {
             self.choose_ages();
             self.choose_code();
         }
@@ -377,6 +386,13 @@ impl Encoder {
         self.hurry = Some(self.hurry.map_or(idle, |hurry| hurry.min(idle)));
     }
 
+    /// Whether, from the packets pushed last until the next ones, others wait because repairs take their part of the
+    /// link. Where that is most of the time, traffic isn't kept sparse by the repairs that sparse traffic has.
+    #[inline]
+    pub fn set_waiting(&mut self, waiting: bool) {
+        self.waiting = waiting;
+    }
+
     /// Closes everything, whatever it costs: this channel is about to end.
     pub fn flush(&mut self) {
         let room = self.repair_room;
@@ -413,17 +429,25 @@ impl Encoder {
     }
 
     fn choose_code(&mut self) {
-        let Some(rate) = self.rate.per_second().filter(|_| self.codes.sets.len() > 1) else {
-            return;
-        };
+        let Some(rate) = self.rate.per_second() else { return };
+        let [dense, sparse] = &self.codes.sets[..] else { return };
         // The rate at which the code for dense traffic just meets the latency budget; a quarter of
         // it on either side keeps a steady rate from changing codes to and fro.
-        let needed = self.codes.sets[0].span as f64 * 1e9 / self.codes.timing.latency as f64;
+        let needed = dense.span as f64 * 1e9 / self.codes.timing.latency as f64;
+        // Sources that wait would be so many with the code for dense traffic.
+        let dense_rate = rate * (1.0 + sparse.overhead) / (1.0 + dense.overhead);
+        let crowded = self.rate.waited_mostly() && dense_rate >= needed;
+        if !self.rate.waited_mostly() {
+            // Packets may have become smaller since: within 7 s and more it is twice as much.
+            self.sparse_room *= 1.001;
+        }
         let wanted = match self.current {
-            0 => usize::from(rate < needed * 0.8),
-            _ => usize::from(rate < needed * 1.25),
+            // Not where the other code's repairs would not fit beside them.
+            0 => usize::from(rate < self.sparse_room.min(needed) * 0.8),
+            _ => usize::from(rate < needed * 1.25 && !crowded),
         };
         if wanted != self.current {
+            self.sparse_room = if crowded { rate } else { f64::INFINITY };
             self.begin(wanted);
         }
     }

@@ -16,7 +16,9 @@ pub struct Timing {
     /// rate, but no more than `latency`; until a rate is measured it is `latency`.
     pub age: [Option<u64>; MAX_LAYERS],
     /// The latency budget: where the code's span takes longer than this at the measured rate, the
-    /// short code takes over (from 0.8 times that rate down, and back from 1.25 times it up).
+    /// short code takes over (from 0.8 times that rate down, and back from 1.25 times it up). Its repairs may be
+    /// what keeps the rate low ([`super::Encoder::set_waiting`]): then it does so no longer than the link would have
+    /// room for this rate without it.
     pub latency: u64,
     /// How many repair packets flushes may cost per source packet.
     pub flush_cap: f64,
@@ -50,14 +52,23 @@ pub(super) struct RateMeter {
     since: Option<u64>,
     packets: u64,
     per_second: Option<f64>,
+    /// When packets last came, and for how long, of this window and in the one before, others waited.
+    last: u64,
+    waited: u64,
+    waited_mostly: bool,
 }
 
 impl RateMeter {
     /// Counts packets, one or more, that came together; says whether there is a new estimate. Windows end with a packet and never
-    /// with a look at the clock, so that nothing depends on how often somebody looks.
-    pub(super) fn count(&mut self, now: u64, packets: u64) -> bool {
+    /// with a look at the clock, so that nothing depends on how often somebody looks. `waiting` says that since the last
+    /// call some waited for the link.
+    pub(super) fn count(&mut self, now: u64, packets: u64, waiting: bool) -> bool {
         // The first may end a window; the others are in the next one, or in the same.
         let others = packets - 1;
+        let last = std::mem::replace(&mut self.last, now);
+        if waiting {
+            self.waited += now.saturating_sub(last);
+        }
         let Some(since) = self.since else {
             self.since = Some(now);
             self.packets = others;
@@ -76,7 +87,13 @@ impl RateMeter {
         });
         self.since = Some(now);
         self.packets = others;
+        self.waited_mostly = std::mem::take(&mut self.waited) > elapsed / 2;
         true
+    }
+
+    /// Whether for most of the last window packets waited for the link.
+    pub(super) fn waited_mostly(&self) -> bool {
+        self.waited_mostly
     }
 
     /// Source packets a second, once a window has ended.
@@ -131,7 +148,7 @@ mod tests {
         for interval in [100_000, 1_000] {
             for _ in 0..100_000 {
                 now += interval;
-                meter.count(now, 1);
+                meter.count(now, 1, false);
             }
             let expected = 1e9 / interval as f64;
             let rate = meter.per_second().unwrap();

@@ -30,8 +30,8 @@ pub(super) struct Window<P> {
     copies: Box<[[u8; SHORT]]>,
     /// One bit a slot: the packet has been delivered. Ahead of `Slot::held` within a burst.
     seen: Box<[u64]>,
-    /// The same for those that were rebuilt rather than received. Cleared by [`Window::forget`], not
-    /// when the window moves on.
+    /// The same for those that were rebuilt rather than received. The word that the head is in and the next one hold
+    /// nothing of a window ago: see [`Window::clear_ahead`].
     rebuilt: Box<[u64]>,
     mask: u64,
     head: u64,
@@ -143,10 +143,22 @@ impl<P> Window<P> {
             if slot.waiting != NO_LINK {
                 drop_link(std::mem::replace(&mut slot.waiting, NO_LINK));
             }
+            if index.is_multiple_of(64) {
+                self.rebuilt[index / 64] = 0;
+            }
             self.seen[index / 64] &= !(1 << (index % 64));
         }
         self.head = head;
         self.tail = self.tail.max(head.saturating_sub(self.size()));
+        self.clear_ahead();
+    }
+
+    /// Makes room for marks of what is next: to be called before [`Window::step`] has gone on for more than 64 packets.
+    pub(super) fn clear_ahead(&mut self) {
+        // The head may be at the beginning of a word, in which nothing is marked yet.
+        for seq in [self.head + 63, self.head + 64] {
+            self.rebuilt[((seq & self.mask) / 64) as usize] = 0;
+        }
     }
 
     /// Whether the packet, which lies within, was delivered.
@@ -160,25 +172,18 @@ impl<P> Window<P> {
         self.seen[index / 64] |= 1 << (index % 64);
     }
 
-    /// As [`Window::mark`], of a packet that was rebuilt. Which those are is known for half a window.
+    /// As [`Window::mark`], of a packet that was rebuilt.
     pub(super) fn mark_rebuilt(&mut self, seq: u64) {
         self.mark(seq);
-        if self.head - seq <= self.size() / 2 {
-            let index = (seq & self.mask) as usize;
-            self.rebuilt[index / 64] |= 1 << (index % 64);
-        }
+        let index = (seq & self.mask) as usize;
+        self.rebuilt[index / 64] |= 1 << (index % 64);
     }
 
     /// One bit for each of the 64 packets from number `64 * word` on: which were delivered, and which
-    /// of those were rebuilt. They are within the window.
+    /// of those were rebuilt. They are within the window, at least 128 from its end.
     pub(super) fn fates(&self, word: u64) -> (u64, u64) {
         let index = (word & (self.mask / 64)) as usize;
         (self.seen[index], self.rebuilt[index])
-    }
-
-    /// Nobody will ask any more which of these 64 packets were rebuilt.
-    pub(super) fn forget(&mut self, word: u64) {
-        self.rebuilt[(word & (self.mask / 64)) as usize] = 0;
     }
 
     /// Keeps a packet that lies within. Returns the first link of the repairs that wait for it,
@@ -227,6 +232,49 @@ impl<P: AsRef<[u8]>> Window<P> {
     pub(super) fn fetch(&self, seq: u64) {
         if let Some((frame, _)) = self.get(seq) {
             fetch(frame);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: u64 = 256;
+
+    /// What was rebuilt a window ago is not what is rebuilt now, wherever the head stood in between.
+    #[test]
+    fn marks_are_of_one_lap() {
+        for begin in [0, 1, 10, 63, 64, 1000] {
+            for step in 1..=2 * SIZE {
+                let mut window = Window::<Vec<u8>>::new(SIZE as usize);
+                window.reset(begin, begin);
+                let mut head = begin;
+                let mut marked = Vec::new();
+                for turn in 0..20 {
+                    match turn % 3 {
+                        0 => {
+                            (0..=step % 64).for_each(|_| window.step(drop, drop));
+                            window.clear_ahead();
+                        }
+                        _ => window.advance(head + step, drop, drop),
+                    }
+                    head = window.head();
+                    // Some that are new, and one that is old.
+                    for seq in [head - 1, head.saturating_sub(3), head.saturating_sub(100)] {
+                        if seq >= window.tail() && seq >= begin {
+                            window.mark_rebuilt(seq);
+                            marked.push(seq);
+                        }
+                    }
+                    for word in window.tail().div_ceil(64) + 2..head / 64 {
+                        let rebuilt = window.fates(word).1;
+                        let truth = (0..64).filter(|bit| marked.contains(&(64 * word + bit)));
+                        let truth = truth.fold(0, |bits: u64, bit| bits | 1 << bit);
+                        assert_eq!(rebuilt, truth, "from {begin} by {step}: {word} of {head}");
+                    }
+                }
+            }
         }
     }
 }

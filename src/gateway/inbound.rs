@@ -4,12 +4,17 @@
 //! were wrong: that the peer has begun a new epoch, and that its numbers have jumped far ahead. Both
 //! need a second packet that agrees (RFC 3550, appendix A.1, does likewise); the first is lost, and
 //! usually rebuilt. An older epoch than the present one is refused, unless the present one has been
-//! silent for a second: a peer whose clock was set back must not be shut out for good.
+//! silent for a second: a peer whose clock was set back must not be shut out for good. An epoch that has
+//! ended never comes again, so a packet of one is late, or a copy, however long ago that was.
+
+use arrayvec::ArrayVec;
 
 use crate::wire::shim::is_later;
 
 /// How long an epoch must be silent before an older one may follow it.
 const SILENCE: u64 = 1_000_000_000;
+/// How many epochs that have ended are remembered.
+const ENDED: usize = 8;
 /// How close in numbers two packets must be to confirm each other.
 const CLOSE: u64 = 1024;
 
@@ -50,8 +55,10 @@ pub struct Inbound {
     heard: u64,
     epoch_claim: Option<Claim>,
     jump_claim: Option<Claim>,
-    /// A later epoch that the peer has named.
-    announced: Option<u32>,
+    /// The epoch that the peer has named last: it has not ended, whatever late packets say.
+    named: Option<u32>,
+    /// Those that have ended, the latest last.
+    ended: ArrayVec<u32, ENDED>,
 }
 
 impl Inbound {
@@ -71,10 +78,11 @@ impl Inbound {
             Some(present) if !is_later(epoch, present) && now - self.heard.min(now) < SILENCE => {
                 return Verdict::Stale;
             }
+            _ if self.ended.contains(&epoch) => return Verdict::Stale,
             _ => {}
         }
         let claim = Claim { epoch, seq, repair };
-        let confirmed = self.announced == Some(epoch)
+        let confirmed = self.named == Some(epoch)
             || self.epoch_claim.is_some_and(|earlier| earlier.agrees(claim));
         // With nothing to lose, the first packet is believed.
         if self.epoch.is_some() && !confirmed {
@@ -86,14 +94,28 @@ impl Inbound {
     }
 
     /// The peer has said itself that it is in this epoch: one that is later than the present one needs
-    /// no second packet.
+    /// no second packet, nor does one that follows silence.
     pub fn announce(&mut self, epoch: u32) {
-        self.announced = Some(epoch).filter(|_| self.epoch.is_none_or(|now| is_later(epoch, now)));
+        let before = self.named.replace(epoch);
+        self.ended.retain(|ended| *ended != epoch);
+        self.end(before.filter(|before| self.epoch != Some(*before)));
     }
 
     /// An epoch begins, of which nobody can be wrong.
     pub fn begin(&mut self, now: u64, epoch: u32) {
-        *self = Inbound { epoch: Some(epoch), heard: now, ..Inbound::default() };
+        let before = self.epoch.replace(epoch);
+        (self.heard, self.epoch_claim, self.jump_claim) = (now, None, None);
+        self.end(before.filter(|before| *before != epoch));
+    }
+
+    /// This epoch has ended, unless the peer says otherwise.
+    fn end(&mut self, epoch: Option<u32>) {
+        let Some(epoch) = epoch.filter(|&epoch| self.named != Some(epoch)) else { return };
+        self.ended.retain(|ended| *ended != epoch);
+        if self.ended.is_full() {
+            self.ended.remove(0);
+        }
+        self.ended.push(epoch);
     }
 
     /// A packet of the present epoch lies far ahead. Where to go on, if an earlier one agrees.
@@ -139,10 +161,10 @@ mod tests {
         inbound.announce(8);
         assert_eq!(inbound.judge(0, 9, 0, false), Verdict::Unconfirmed);
         assert_eq!(inbound.judge(0, 8, 0, false), Verdict::Begins);
-        // An older one does not.
-        inbound.announce(7);
-        assert_eq!(inbound.judge(0, 7, 0, false), Verdict::Stale);
-        assert_eq!(inbound.judge(2 * SECOND, 7, 0, false), Verdict::Unconfirmed);
+        // An older one does after silence.
+        inbound.announce(6);
+        assert_eq!(inbound.judge(0, 6, 0, false), Verdict::Stale);
+        assert_eq!(inbound.judge(2 * SECOND, 6, 0, false), Verdict::Begins);
     }
 
     #[test]
@@ -154,6 +176,43 @@ mod tests {
         }
         assert_eq!(inbound.judge(2 * SECOND, 6, 0, false), Verdict::Unconfirmed);
         assert_eq!(inbound.judge(2 * SECOND, 6, 1, false), Verdict::Begins);
+    }
+
+    #[test]
+    fn an_epoch_that_has_ended_does_not_come_again() {
+        let mut inbound = Inbound::default();
+        inbound.judge(0, 100, 0, false);
+        for epoch in 101..=100 + ENDED as u32 {
+            inbound.announce(epoch);
+            assert_eq!(inbound.judge(0, epoch, 0, false), Verdict::Begins);
+            for (seq, before) in (0..).zip(100..epoch) {
+                assert_eq!(inbound.judge(2 * SECOND, before, seq, false), Verdict::Stale);
+            }
+        }
+        // A clock that was set back is none of those.
+        assert_eq!(inbound.judge(2 * SECOND, 50, 0, false), Verdict::Unconfirmed);
+        assert_eq!(inbound.judge(2 * SECOND, 50, 1, false), Verdict::Begins);
+    }
+
+    /// A clock was set back, and late packets of the life before have the later epoch.
+    #[test]
+    fn what_the_peer_has_named_last_has_not_ended() {
+        let mut inbound = Inbound::default();
+        inbound.judge(0, 7, 0, false);
+        inbound.announce(7);
+        inbound.judge(0, 9, 500, false);
+        assert_eq!(inbound.judge(0, 9, 501, false), Verdict::Begins);
+        assert_eq!(inbound.judge(0, 7, 1, false), Verdict::Stale);
+        assert_eq!(inbound.judge(2 * SECOND, 7, 2, false), Verdict::Begins);
+        assert_eq!(inbound.judge(2 * SECOND, 9, 502, false), Verdict::Stale);
+        // It names another: only now the one before has ended, and what it names again has not.
+        inbound.announce(10);
+        assert_eq!(inbound.judge(2 * SECOND, 10, 0, false), Verdict::Begins);
+        for seq in 0..4 {
+            assert_eq!(inbound.judge(4 * SECOND, 7, seq, false), Verdict::Stale);
+        }
+        inbound.announce(7);
+        assert_eq!(inbound.judge(6 * SECOND, 7, 5, false), Verdict::Begins);
     }
 
     #[test]

@@ -421,6 +421,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             Stamped::Copied(_) => None,
             Stamped::Kept(frame) => Some(frame),
         }));
+        self.encoder.set_waiting(self.shaper.as_ref().is_some_and(|shaper| shaper.reserves()));
         self.encoder.poll(now);
     }
 
@@ -659,16 +660,13 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
 
     fn finish(&mut self, now: u64) -> bool {
         self.wan.send(now);
-        let holds_sources =
-            |room: &Self| room.shaper.as_ref().is_some_and(|shaper| shaper.holds_sources());
-        if holds_sources(self) {
-            self.send_repairs(now);
-            if self.wan.is_empty() {
-                self.forward(now);
-            }
+        self.send_repairs(now);
+        if self.wan.is_empty() {
+            // What waits for the rate, if anything does.
+            self.forward(now);
         }
         // Not before the last source has left: its groups would stay open.
-        if !holds_sources(self) {
+        if self.shaper.as_ref().is_none_or(|shaper| !shaper.holds_sources()) {
             self.encoder.flush();
             self.send_repairs(now);
         }

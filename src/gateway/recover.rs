@@ -627,8 +627,8 @@ impl<W: Receive, L: Transmit, O: Observer> Room for Recover<W, L, O> {
 
     fn finish(&mut self, now: u64) -> bool {
         self.settle_when_sent(now);
-        self.out.release_all(now);
+        let rest = self.out.release_last(now);
         self.out.publish();
-        self.out.lan.is_empty()
+        self.out.lan.is_empty() && rest
     }
 }

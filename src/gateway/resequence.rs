@@ -96,7 +96,10 @@ impl<T> Resequencer<T> {
         if self.next.is_some_and(|next| next < least) {
             self.expired += 1;
             self.released = self.released.max(least);
-            while let Some((seq, item)) = self.pop(now) {
+            // No more than has to: a port that is full may take the others later.
+            while self.next.is_some_and(|next| next < least)
+                && let Some((seq, item)) = self.pop(now)
+            {
                 make_way(seq, item);
             }
             if self.next.is_some_and(|next| next >= seq) {
@@ -158,6 +161,11 @@ impl<T> Resequencer<T> {
             each(seq, item);
         }
         (self.next, self.released) = (None, 0);
+    }
+
+    /// From now on [`Resequencer::pop`] waits for nothing.
+    pub fn hasten(&mut self) {
+        self.released = u64::MAX;
     }
 
     /// When [`Resequencer::pop`] has something next if nothing comes.

@@ -170,6 +170,11 @@ impl Shaper {
         !self.queue.is_empty()
     }
 
+    /// Whether sources wait that would have more of the link with fewer repairs.
+    pub(super) fn reserves(&self) -> bool {
+        self.backlog.is_none() && self.holds_sources()
+    }
+
     /// Whether anything waits.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.backlog.as_ref().is_none_or(Backlog::is_empty)

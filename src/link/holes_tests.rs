@@ -31,7 +31,7 @@ impl Fates for Bits {
         ((0..64).fold(0, |bits, n| bits | u64::from(bit(n)) << n), 0)
     }
 
-    fn forget(&mut self, _word: u64) {}
+    fn clear_ahead(&mut self) {}
 }
 
 /// What is known of one packet that is lost, packet by packet.

@@ -24,8 +24,8 @@ pub trait Fates {
     fn window(&self) -> u64;
     /// One bit for each of 64 packets from number `64 * word` on: delivered, and of those rebuilt.
     fn fates(&self, word: u64) -> (u64, u64);
-    /// Nobody will ask for these any more.
-    fn forget(&mut self, word: u64);
+    /// The newest packet is in another word: as [`Decoder::clear_ahead`].
+    fn clear_ahead(&mut self);
 }
 
 impl<P: AsRef<[u8]>, C: Confirm> Fates for Decoder<P, C> {
@@ -45,8 +45,8 @@ impl<P: AsRef<[u8]>, C: Confirm> Fates for Decoder<P, C> {
         Decoder::fates(self, word)
     }
 
-    fn forget(&mut self, word: u64) {
-        Decoder::forget(self, word);
+    fn clear_ahead(&mut self) {
+        Decoder::clear_ahead(self);
     }
 }
 
@@ -57,8 +57,6 @@ pub struct Measure {
     before: u64,
     after: u64,
     newest: u64,
-    /// The first one that is judged.
-    first: u64,
     /// Whether a first packet has come.
     started: bool,
     /// What the run at hand is made of, and how long it is.
@@ -76,7 +74,6 @@ impl Measure {
             before: 0,
             after: 0,
             newest: 0,
-            first: 0,
             started: false,
             losing: false,
             run: 0,
@@ -118,6 +115,7 @@ impl Measure {
 
     #[inline(never)]
     fn judge(&mut self, now: u64, decoder: &mut impl Fates) {
+        decoder.clear_ahead();
         let head = decoder.head();
         if !self.started {
             if head == 0 {
@@ -127,7 +125,6 @@ impl Measure {
             // The word in which it began may have packets that were none of ours.
             let first = decoder.tail().div_ceil(64);
             (self.before, self.after, self.newest) = (first, first, head / 64);
-            self.first = first;
             self.note(now, head / 64);
             self.totals.before.next = 64 * first;
             self.totals.after.next = 64 * first;
@@ -138,7 +135,7 @@ impl Measure {
         }
         self.newest = head / 64;
         if decoder.tail() > 64 * self.after {
-            self.skip(head, decoder);
+            self.skip(head);
         }
         while 64 * (self.before + 1) + LATE.min(window / 4) <= head {
             let (delivered, rebuilt) = decoder.fates(self.before);
@@ -147,11 +144,6 @@ impl Measure {
         }
         while 64 * (self.after + 1) + window / 2 <= head {
             let missing = (!decoder.fates(self.after).0).count_ones();
-            decoder.forget(self.after);
-            if self.after == self.first && self.first > 0 {
-                // What was rebuilt of the word in which it all began is never judged.
-                decoder.forget(self.first - 1);
-            }
             self.after += 1;
             let After { next, judged, missing: all } = &mut self.totals.after;
             (*next, *judged, *all) = (64 * self.after, *judged + 64, *all + u64::from(missing));
@@ -163,14 +155,13 @@ impl Measure {
     }
 
     /// The numbers have jumped: what was not judged never will be.
-    fn skip(&mut self, head: u64, decoder: &mut impl Fates) {
-        let (words, to) = (decoder.window() / 64, head.div_ceil(64));
-        (self.after..to).take(words as usize).for_each(|word| decoder.forget(word));
+    fn skip(&mut self, head: u64) {
+        let to = head.div_ceil(64);
         let Before { next, skipped, .. } = &mut self.totals.before;
         *skipped += (64 * to).saturating_sub(*next);
         *next = 64 * to;
         self.totals.after.next = 64 * to;
-        (self.before, self.after, self.first) = (to, to, to);
+        (self.before, self.after) = (to, to);
         (self.losing, self.run) = (false, 0);
     }
 
@@ -218,9 +209,6 @@ mod tests {
         rebuilt: Vec<bool>,
         head: u64,
         begin: u64,
-        forgotten: u64,
-        /// Whether the word in which it began is forgotten too.
-        partial: bool,
     }
 
     const WINDOW: u64 = 1024;
@@ -247,14 +235,7 @@ mod tests {
             (bits(&self.delivered), bits(&self.rebuilt))
         }
 
-        fn forget(&mut self, word: u64) {
-            if word + 2 == self.forgotten && !self.partial {
-                self.partial = true;
-                return;
-            }
-            assert_eq!(word, self.forgotten);
-            self.forgotten += 1;
-        }
+        fn clear_ahead(&mut self) {}
     }
 
     /// Runs of the same fate, by buckets, all but the last.
@@ -286,7 +267,7 @@ mod tests {
                 rebuilt.extend(vec![false; gone]);
             }
             let end = delivered.len() as u64;
-            let mut all = All { delivered, rebuilt, head: 0, begin: 0, forgotten: 0, partial: false };
+            let mut all = All { delivered, rebuilt, head: 0, begin: 0 };
             let mut measure = Measure::new(WINDOW);
             let mut steps = steps.into_iter().cycle();
             while all.head < end {
@@ -319,8 +300,6 @@ mod tests {
             rebuilt: vec![false; 20_000],
             head: 5010,
             begin: 5000,
-            forgotten: 79,
-            partial: false,
         };
         let mut measure = Measure::new(WINDOW);
         measure.follow(0, &mut all);
@@ -328,32 +307,21 @@ mod tests {
         measure.follow(0, &mut all);
         let before = measure.totals().before;
         assert_eq!((before.next, before.judged, before.lost), (5696, 640, 0));
-        assert!(all.partial, "what was rebuilt there would count for what comes a window later");
-        let forgotten = all.forgotten;
         all.head = 15_000;
         measure.follow(0, &mut all);
         let before = measure.totals().before;
         assert_eq!((before.next, before.skipped), (15_040, 15_040 - 5696));
-        assert!(all.forgotten > forgotten);
-        (all.forgotten, all.partial) = (235, false);
         all.head = 16_000;
         measure.follow(0, &mut all);
         assert_eq!(measure.totals().before.lost, 0);
-        assert!(all.partial);
         measure.restart(3, 9);
         assert_eq!((measure.totals().channel, measure.totals().before.judged), (3, 0));
     }
 
     #[test]
     fn a_recovery_takes_as_long_as_since_its_neighbours_came() {
-        let mut all = All {
-            delivered: vec![true; 9000],
-            rebuilt: vec![false; 9000],
-            head: 0,
-            begin: 0,
-            forgotten: 0,
-            partial: false,
-        };
+        let mut all =
+            All { delivered: vec![true; 9000], rebuilt: vec![false; 9000], head: 0, begin: 0 };
         let mut measure = Measure::new(WINDOW);
         for head in 1..=2000 {
             all.head = head;

@@ -19,27 +19,20 @@ pub struct Limits {
     pub overhead: f64,
     /// Packets from the first of a group to its repair's departure: what the far end's window holds.
     pub span: u64,
-    /// Sums of the encoder: its memory.
-    pub sums: usize,
-    /// The same with those of the code for sparse traffic beside it.
-    pub all_sums: usize,
+    /// Sums of the encoder, which are its memory: for dense traffic alone, since a gateway may be without a code for
+    /// sparse traffic, and with those for sparse traffic.
+    pub sums: [usize; 2],
 }
 
 impl Limits {
     /// Anything goes.
-    pub const NONE: Limits = Limits {
-        least: 0.0,
-        overhead: f64::INFINITY,
-        span: u64::MAX,
-        sums: usize::MAX,
-        all_sums: usize::MAX,
-    };
+    pub const NONE: Limits =
+        Limits { least: 0.0, overhead: f64::INFINITY, span: u64::MAX, sums: [usize::MAX; 2] };
 
     /// Codes that cost so many repairs per source packet at most, and take no more room than
     /// `largest`.
     pub fn new(overhead: f64, largest: &Code) -> Limits {
-        let (span, sums, all_sums) = (largest.span(), sums(largest), all_sums(largest));
-        Limits { least: 0.0, overhead, span, sums, all_sums }
+        Limits { least: 0.0, overhead, span: largest.span(), sums: both_sums(largest) }
     }
 
     /// Only codes whose span fits the latency budget, so that the encoder counts the traffic as dense,
@@ -59,13 +52,14 @@ impl Limits {
     }
 
     pub(super) fn hold_size(&self, code: &Code) -> bool {
-        code.span() <= self.span && sums(code) <= self.sums && all_sums(code) <= self.all_sums
+        let fit = both_sums(code).iter().zip(&self.sums).all(|(needed, limit)| needed <= limit);
+        code.span() <= self.span && fit
     }
 }
 
-/// Sums of a code and of that for sparse traffic beside it, which has as many layers.
-fn all_sums(code: &Code) -> usize {
-    sums(code) + sums(&code.short())
+/// Sums of a code, and of it and that for sparse traffic beside it, which has as many layers.
+fn both_sums(code: &Code) -> [usize; 2] {
+    [sums(code), sums(code) + sums(&code.short())]
 }
 
 /// What was chosen.
@@ -151,10 +145,14 @@ mod tests {
         let (floor, largest) = (code("20:17+g1"), code("20:17,27+g2"));
         let limits = Limits::new(2.0, &largest);
         let found = choose(&goal(Loss::Iid { rate: 0.02 }), &floor, limits).code;
-        let all = |code: &Code| sums(code) + sums(&code.short());
+        let all = |code: &Code| both_sums(code)[1];
         assert!(all(&found) <= all(&largest), "{found}");
         let many = code("5:2,3,5+g1");
         assert!(sums(&many) <= sums(&largest) && !limits.hold(&many));
+        // One long layer has a short one beside it, where two are as long as their short ones.
+        let (long, largest) = (code("1:47+g1"), code("8x15/8x14"));
+        assert!(all(&long) <= all(&largest) && sums(&long) > sums(&largest));
+        assert!(!Limits::new(2.0, &largest).hold(&long));
     }
 
     #[test]

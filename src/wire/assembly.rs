@@ -18,6 +18,13 @@ struct Place {
     have: u32,
 }
 
+impl Place {
+    /// Nothing is awaited: what comes is a copy.
+    fn is_whole(&self) -> bool {
+        self.have.count_ones() >= u32::from(self.cut.parts)
+    }
+}
+
 /// See the module's head.
 pub struct Assembly {
     places: [Place; PLACES],
@@ -70,19 +77,19 @@ impl Assembly {
         let at = self.places.iter().position(same).unwrap_or_else(|| {
             let at = self.turn;
             self.turn = (at + 1) % PLACES;
-            self.lost += u64::from(self.places[at].have != 0);
+            let before = &self.places[at];
+            self.lost += u64::from(before.have != 0 && !before.is_whole());
             self.places[at] = Place { serial, next, cut, have: 0 };
             at
         });
-        let message = &mut self.bytes[at * self.longest..][..usize::from(cut.total)];
-        message[range].copy_from_slice(bytes);
         let place = &mut self.places[at];
-        place.have |= 1 << part;
-        if place.have.count_ones() < u32::from(cut.parts) {
+        if place.is_whole() {
             return None;
         }
-        place.have = 0;
-        Some(message)
+        let message = &mut self.bytes[at * self.longest..][..usize::from(cut.total)];
+        message[range].copy_from_slice(bytes);
+        place.have |= 1 << part;
+        place.is_whole().then_some(message)
     }
 }
 
@@ -110,6 +117,15 @@ mod tests {
         }
         assert_eq!(take(&mut assembly, 2, 2), whole(2));
         assert_eq!(take(&mut assembly, 1, 1), whole(1));
+        assert_eq!(assembly.lost(), 0);
+        // Copies of what is whole are not the beginning of anything.
+        for serial in 3..200 {
+            for part in [0, 1] {
+                assert_eq!(take(&mut assembly, serial, part), None);
+            }
+            assert_eq!(take(&mut assembly, serial, 2), whole(serial));
+            assert_eq!(take(&mut assembly, serial, 2), None);
+        }
         assert_eq!(assembly.lost(), 0);
     }
 

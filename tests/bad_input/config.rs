@@ -38,7 +38,7 @@ fn each_bad_key_is_named_with_what_was_got_and_what_is_expected() {
         ("layers = \"20:97", "layers = \"20:x", &["gateway.toml:12", "the interleave is \"x\""]),
         ("\"20:97,101,103+g1\"", "\"1024:16381\"", &["code.layers", "limit of 2048 MiB"]),
         ("[code]", "[code]\nidle = \"0ms\"", &["code.idle", "got 0, expected a time"]),
-        ("[code]", "[code]\nwindow = 100", &["code.layers", "expected at least 2060"]),
+        ("[code]", "[code]\nwindow = 300", &["code.layers", "expected at least 2060"]),
         ("[[worker]]", "[code.auto]\nresidual = 0.0\n[[worker]]", &["code.auto.residual", "got 0"]),
         (
             "[[worker]]",

@@ -1,6 +1,6 @@
 //! Ports that take little, or nothing for a while: nothing is lost, nothing changes places.
 
-use maelstrom::gateway::{Blueprint, Room, Side};
+use maelstrom::gateway::{Blueprint, Limit, Overload, Room, Side};
 
 use crate::common::Random;
 use crate::harness::{EPOCH, Far, Near, SHIM, frames};
@@ -121,4 +121,42 @@ fn stopping_waits_for_full_ports() {
     let turns = (0..100).take_while(|_| !far.room.finish(3000)).count();
     assert!((1..100).contains(&turns), "{turns}");
     assert_eq!((far.lan.take_sent().len(), far.count("recovered")), (20, 1));
+}
+
+/// Of packets 0 to `last` number 1 is lost, and 256 may be held behind it; the LAN port takes nothing for a while, from
+/// the last of them on. How many come out, how many find the port full, and how many are held.
+fn held_and_full(last: usize, stopping: bool) -> (usize, u64, u64) {
+    // The fewest that are ever held.
+    let limit = Limit { rate: 1_000_000, overload: Overload::Reserve, queue: 1 << 20 };
+    let blueprint = Blueprint {
+        resequence: 1_000_000_000,
+        limit: Some(limit),
+        ..crate::harness::blueprint(Side::East)
+    };
+    assert_eq!(blueprint.held_packets(), 256);
+    let mut near = Near::new(EPOCH);
+    let mut packets = near.send(&frames(1, last + 1));
+    packets.retain(|packet| packet[SHIM] >> 2 & 3 == 0);
+    packets.remove(1);
+    let mut far = Far::of(&blueprint);
+    let (early, late) = packets.split_at(packets.len() - 1);
+    let mut out = far.feed(early);
+    far.lan.takes.lock().unwrap().extend([0; 300]);
+    if stopping {
+        while !far.room.finish(far.now) {}
+    } else {
+        out.extend(far.feed(late));
+    }
+    for _ in 0..1000 {
+        out.extend(far.feed(&[]));
+    }
+    (out.len(), far.count("lan_full"), far.count("held"))
+}
+
+/// What is held behind a hole waits for a port that is full, like everything else.
+#[test]
+fn what_is_held_waits_for_a_full_port() {
+    // 0, then 2 to 257: the last finds no room among those that are held.
+    assert_eq!(held_and_full(257, false), (257, 0, 0));
+    assert_eq!(held_and_full(250, true), (249, 0, 0));
 }

@@ -335,3 +335,32 @@ fn hostile_nacks_cost_nothing_and_are_counted() {
     assert_eq!(far.refusals(), [("nack_refused", 1)]);
     assert_eq!(far.count("control_unheard"), 0);
 }
+
+/// What control says goes on being heard under keys, whatever nacks come.
+#[test]
+fn keyed_control_is_heard_behind_a_nack() {
+    use maelstrom::wire::control::emit_sealed;
+    let mode = Mode::Seal;
+    let blueprint = Blueprint { keys: Some(mode), ..with_nacks(Side::West, 4 << 20) };
+    let mut west = Gateway::new(&blueprint);
+    let session = SessionKey::new([2; 32]);
+    let sealing = Sealing::new(&session, mode, EAST);
+    let max = blueprint.max_protected();
+    west.far.room.set_keys(EPOCH, Opening::new(&session, mode, EAST, EPOCH, max));
+    let sender = Sender { channel: EAST, epoch: EPOCH };
+    let mut say = |number, kind, fields: &[u8]| {
+        let packet = emit_sealed(sender, number, kind, fields, &sealing.control).unwrap();
+        let mut bytes = [&[0xFF; 6][..], &[2; 6], &[0x88, 0xB5]].concat();
+        bytes.extend(packet.bytes());
+        west.far.wan.bring([bytes]);
+        west.far.room.poll(1000);
+        ["control_unheard", "control_heard", "nack_heard", "replayed"]
+            .map(|name| west.far.count(name))
+    };
+    assert_eq!(say(5, Type::Hello, &[1, 2, 3]), [1, 0, 0, 0]);
+    assert_eq!(say(NUMBERS, Type::Nack, &asks(WEST, EPOCH, &[(0, 1)])), [1, 0, 1, 0]);
+    assert_eq!(say(6, Type::Hello, &[1, 2, 3]), [2, 0, 1, 0]);
+    // Either kind comes once.
+    assert_eq!(say(6, Type::Hello, &[1, 2, 3]), [2, 0, 1, 1]);
+    assert_eq!(say(NUMBERS, Type::Nack, &asks(WEST, EPOCH, &[(0, 1)])), [2, 0, 1, 2]);
+}

@@ -177,6 +177,49 @@ fn a_worker_that_rests_keeps_up() {
     }
 }
 
+/// Frames that come slowly for 60 ms, then faster than the link for a while.
+fn rising(seed: u64, share: f64, count: usize) -> Vec<(u64, Vec<u8>)> {
+    const SLOW: u64 = 60_000_000;
+    let mix = (Sizes::Fixed(1000), Arrivals::Even);
+    let mut frames = traffic(seed, mix, 750, RATE, 0.1);
+    frames.retain(|(at, _)| *at < SLOW);
+    let fast = traffic(seed + 100, mix, count, RATE, share);
+    frames.extend(fast.into_iter().map(|(at, frame)| (SLOW + at, frame)));
+    frames
+}
+
+/// Sparse traffic has a code whose repairs take much of the link. What begins slowly isn't kept slow by them.
+#[test]
+fn reserve_gives_what_begins_slowly_the_code_for_dense_traffic_once_the_link_is_full() {
+    // It leaves sources 0.91 of the link, and the one for sparse traffic 0.57.
+    const CODE: &str = "64:31,37,41,43,47,53+g1";
+    for seed in 0..5 {
+        let what = format!("seed {seed}");
+        let mut west = west(CODE, Some(Overload::Reserve));
+        // The span takes as long as it may where sources have 0.85 of the link.
+        let a_second = RATE as f64 / 8.0 / on_the_wire(&[0; 1000]) as f64;
+        west.timing.latency = (west.span() as f64 * 1e9 / (0.85 * a_second)) as u64;
+        let run = |share, count| {
+            let frames = rising(seed, share, count);
+            let run = Course::new(west.clone(), RATE).run(&frames);
+            run.is_sound(&what, &frames, RATE);
+            // Without the end, where all is closed.
+            let last = run.departures.iter().rposition(|packet| packet.layer.is_none()).unwrap();
+            let last = &run.departures[last - 10_000..last];
+            let repairs = last.iter().filter(|packet| packet.layer.is_some()).count();
+            (repairs as f64 / (last.len() - repairs) as f64, run.dropped)
+        };
+        let (full, _) = run(1.5, 60_000);
+        assert!(full < 0.1, "{what}: {full}");
+        // Half the link is sparse traffic, and leaves room for its code.
+        let (half, dropped) = run(0.5, 30_000);
+        assert!(half > 0.74 && dropped == 0, "{what}: {half}, {dropped} dropped");
+        // More than that code leaves, and less than is dense: not now the one and now the other.
+        let (between, dropped) = run(0.65, 60_000);
+        assert!(between < 0.2 && dropped == 0, "{what}: {between}, {dropped} dropped");
+    }
+}
+
 /// Under `reserve`, what the code promises is kept however much the LAN brings.
 #[test]
 fn reserve_recovers_a_burst_on_a_full_link() {

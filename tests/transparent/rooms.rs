@@ -1,9 +1,14 @@
 //! The rooms over DPDK's rings in virtual time: what is sent and what comes out, byte for byte.
 
-use maelstrom::gateway::{Blueprint, LinkLocal, Side};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use maelstrom::dpdk::Burst;
+use maelstrom::gateway::transparent::Protect;
+use maelstrom::gateway::{Blueprint, LinkLocal, Receive, Room, Side, Transmit};
 
 use crate::channel::{Random, frame_of};
-use crate::wan::{ETHERTYPE, Pair, blueprint, is_ours};
+use crate::wan::{ETHERTYPE, Pair, blueprint, is_ours, pool};
 
 /// Different frames of 60 bytes and more, up to `longest`.
 pub fn frames(seed: u64, count: u64, longest: u64) -> Vec<Vec<u8>> {
@@ -231,4 +236,54 @@ fn jumbo_frames_cross_a_circuit_of_their_own_mtu() {
     assert!(pair.near("repair_split") > 0);
     wire.remove(100);
     assert!(sorted(pair.receive(&wire)) == sorted(sent));
+}
+
+/// A port made of a list of frames that come and one of how much it takes in each call, at last all.
+#[derive(Clone, Default)]
+struct Port {
+    waiting: Arc<Mutex<VecDeque<Vec<u8>>>>,
+    takes: Arc<Mutex<VecDeque<usize>>>,
+}
+
+impl Receive for Port {
+    fn receive(&mut self, _now: u64, burst: &mut Burst) {
+        let mut waiting = self.waiting.lock().unwrap();
+        while !burst.is_full()
+            && let Some(bytes) = waiting.pop_front()
+        {
+            burst.push(pool().copy_of(&bytes).unwrap());
+        }
+    }
+}
+
+impl Transmit for Port {
+    fn transmit(&mut self, _now: u64, burst: &mut Burst) {
+        let takes = self.takes.lock().unwrap().pop_front().unwrap_or(usize::MAX);
+        burst.drain(..takes.min(burst.len()));
+    }
+}
+
+#[test]
+fn repairs_that_wait_in_the_encoder_make_the_lan_wait() {
+    let code = "1:1,1,1,1".parse().unwrap();
+    let blueprint = Blueprint { sparse: None, code, ..blueprint() };
+    let (lan, wan) = (Port::default(), Port::default());
+    let config = blueprint.protect_transparent(0, 1, [2; 6], [4; 6]);
+    let mut room = Protect::new(config, lan.clone(), wan.clone(), pool());
+    wan.takes.lock().unwrap().extend([0, 40].repeat(2000));
+    lan.waiting.lock().unwrap().extend(frames(1, 640, 300));
+    let mut now = 0;
+    while !lan.waiting.lock().unwrap().is_empty() {
+        now += 1000;
+        room.poll(now);
+    }
+    while let Some(next) = room.next_deadline() {
+        now = next.max(now + 1);
+        room.poll(now);
+    }
+    while !room.finish(now) {}
+    let counters = room.counters();
+    let count = |name: &str| counters.each().find(|(n, _)| *n == name).unwrap().1;
+    let repairs = ["repair_shed", "repair_sent", "repair_no_mbuf"].map(count);
+    assert_eq!(repairs, [0, 4 * 640, 0]);
 }

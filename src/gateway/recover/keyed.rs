@@ -40,11 +40,20 @@ struct Keys {
     number: u32,
     /// Which control packets have been here: a flood of those must not fill control's mailbox.
     heard: Replay,
+    /// The same of nacks, whose numbers are apart.
+    asked: Replay,
     /// Which repairs have been here: while they wait, copies must not take the places of others.
     repaired: WideReplay,
     source: Opener,
     repair: Opener,
     control: Opener,
+}
+
+impl Keys {
+    /// Whether control packet `seq` was not here before.
+    fn is_fresh(&mut self, seq: u64) -> bool {
+        if seq < nack::NUMBERS { self.heard.admit(seq) } else { self.asked.admit(seq) }
+    }
 }
 
 /// The keys of the present epoch, and of one that may begin.
@@ -106,6 +115,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             epoch,
             number,
             heard: Replay::default(),
+            asked: Replay::default(),
             repaired: WideReplay::default(),
             source,
             repair,
@@ -193,7 +203,7 @@ impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
             }
             Kind::Control => match control::open(shim, packet, &keys.control) {
                 Err(bad) => self.reason(bad).add(1),
-                Ok(_) if !keys.heard.admit(shim.seq) => self.out.counters.replayed.add(1),
+                Ok(_) if !keys.is_fresh(shim.seq) => self.out.counters.replayed.add(1),
                 Ok(_) => {
                     let number = keys.number;
                     let body = mbuf.data().get(outer_len + KEYED_SHIM_LEN..).unwrap_or_default();

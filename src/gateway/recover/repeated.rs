@@ -134,6 +134,15 @@ impl<L: Transmit, O: Observer> Delivery<L, O> {
         self.order = Some(order);
     }
 
+    /// Sends on what is held, as far as the port takes it; says whether nothing is left.
+    pub(super) fn release_last(&mut self, now: u64) -> bool {
+        if let Some(order) = &mut self.order {
+            order.hasten();
+        }
+        self.release(now);
+        self.order.as_ref().is_none_or(|order| order.held() == 0)
+    }
+
     /// Sends on all that is held.
     pub(super) fn release_all(&mut self, now: u64) {
         if let Some(mut order) = self.order.take() {

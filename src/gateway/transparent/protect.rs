@@ -334,6 +334,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         self.named.clear();
         self.lengths.clear();
         self.checks.clear();
+        self.encoder.set_waiting(self.shaper.as_ref().is_some_and(|shaper| shaper.reserves()));
         self.encoder.poll(now);
     }
 
@@ -528,7 +529,10 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
             let Protect { encoder, shaper, news, .. } = self;
             switch::retire(encoder, shaper.as_deref_mut(), news.as_ref());
         }
-        if !self.wan.is_empty() {
+        // A port that refused a repair may have taken the whole outbox since. (With a rate, sources wait
+        // for repairs in the shaper's queue.)
+        let owing = self.shaper.is_none() && self.owes_repair();
+        if owing || !self.wan.is_empty() {
             self.publish(now, false);
             return 0;
         }
@@ -545,16 +549,13 @@ impl<L: Receive, W: Transmit> Room for Protect<L, W> {
 
     fn finish(&mut self, now: u64) -> bool {
         self.wan.send(now);
-        let holds_sources =
-            |room: &Self| room.shaper.as_ref().is_some_and(|shaper| shaper.holds_sources());
-        if holds_sources(self) {
-            self.send_repairs(now);
-            if self.wan.is_empty() {
-                self.forward(now);
-            }
+        self.send_repairs(now);
+        if self.wan.is_empty() {
+            // What waits for the rate, if anything does.
+            self.forward(now);
         }
         // Not before the last source has left: its groups would stay open.
-        if !holds_sources(self) {
+        if self.shaper.as_ref().is_none_or(|shaper| !shaper.holds_sources()) {
             self.encoder.flush();
             self.send_repairs(now);
         }

@@ -28,8 +28,6 @@ pub(super) struct Initiator {
 /// A handshake that has begun.
 struct Attempt {
     since: u64,
-    /// After which it is begun anew, or given up.
-    patience: u64,
     timer: Timer,
     proposal: Proposal,
     wanted: Option<(u32, Life)>,
@@ -57,17 +55,7 @@ impl Initiator {
         let begun = common.propose(proposal, self.chance.draw());
         self.attempt = begun.map(|(state, first)| {
             let phase = Phase::Asked(Box::new(state));
-            // The knock that one was begun for may have been of long ago.
-            let patience = if self.unsure && wanted.is_some() { FIRM } else { PATIENCE };
-            Attempt {
-                since: now,
-                patience,
-                timer: Timer::default(),
-                proposal,
-                wanted,
-                first,
-                phase,
-            }
+            Attempt { since: now, timer: Timer::default(), proposal, wanted, first, phase }
         });
     }
 
@@ -77,7 +65,7 @@ impl Initiator {
         session: &Option<Session>,
         now: u64,
     ) -> Option<Message> {
-        let late = |attempt: &Attempt| now.saturating_sub(attempt.since) > attempt.patience;
+        let late = |attempt: &Attempt| now.saturating_sub(attempt.since) > PATIENCE;
         // Who has a session goes on with it: the peer knocks if it needs another one. But who has an
         // answer does not know whether the peer has changed over.
         if self.attempt.as_ref().is_none_or(late) {
@@ -161,7 +149,8 @@ impl Initiator {
         if begins {
             let answered = |attempt: &Attempt| matches!(attempt.phase, Phase::Answered(_));
             self.unsure |= self.attempt.as_ref().is_some_and(answered);
-            self.begin(common, now, Some((epoch, life)));
+            // The knock may be of long ago: if there is doubt whom to ask, whoever is there may answer.
+            self.begin(common, now, Some((epoch, life)).filter(|_| !self.unsure));
         }
         Outcome::Taken
     }
