@@ -112,25 +112,29 @@ impl Cell {
         }
         rows
     }
+}
 
-    /// Promises that were broken, one line each, with the seed that shows it.
-    pub fn broken(&self) -> Vec<String> {
-        let mut broken = Vec::new();
-        for (tally, policy) in self.tallies.iter().zip(POLICIES) {
-            let Some(target) = target(policy) else { continue };
-            // With a target of 1e-6 a single one is too many, in 10,000 runs still.
-            if tally.likelihood(target) < ALPHA {
-                broken.push(format!(
-                    "{}: {} of {} runs, the first with seed {:?}",
-                    name(policy),
-                    tally.bad,
-                    tally.runs,
-                    tally.first
-                ));
-            }
-        }
-        broken
+/// The promise that a row says was broken, with the seed that shows it.
+///
+/// # Errors
+/// It is no row.
+pub fn broken(row: &str) -> Result<Option<String>, String> {
+    let fields: Vec<&str> = row.split('\t').collect();
+    let [policy, runs, bad, _, _, target, _, .., first] = fields[..] else {
+        return Err(format!("{row:?}: too few fields"));
+    };
+    let number = |text: &str| {
+        text.parse::<u64>().map_err(|_| format!("{row:?}: got {text:?}, expected a number"))
+    };
+    let (runs, bad) = (number(runs)?, number(bad)?);
+    if target == "-" {
+        return Ok(None);
     }
+    let target: f64 =
+        target.parse().map_err(|_| format!("{row:?}: got {target:?}, expected a probability"))?;
+    // With a target of 1e-6 a single one is too many, in 10,000 runs still.
+    let is_broken = binomial_tail(bad, runs, target) < ALPHA;
+    Ok(is_broken.then(|| format!("{policy}: {bad} of {runs} runs, the first with seed {first}")))
 }
 
 /// As it is in the table.

@@ -18,13 +18,14 @@
 //!
 //! Then all of it again with the gateways' repairs taken out of the WAN, which shows what `local` is without them.
 //!
-//! Cells that the file has are not run again.
+//! Cells that the file has are not run again, but judged like the others: the exit status says whether all promises of
+//! the table were kept.
 //!
 //! `netsync.link` is the cell's loss, as an operator who knows the link would have it; without loss `iid:0.0001`.
 
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -62,6 +63,9 @@ fn table() -> Result<bool, Box<dyn Error>> {
         None => Ok(default),
     };
     let (runs, first) = (number(0, 1000)?.max(1), number(1, 1)?);
+    if first.checked_add(runs).is_none() {
+        return Err(format!("got seeds from {first} on, expected fewer than 2^64 in all").into());
+    }
     let path = args.get(2).map_or("docs/evaluation/disaster_virtual.tsv", String::as_str);
     let code = args.get(3).map_or(scenes::CODE, String::as_str);
     code.parse::<Code>().map_err(|error| error.to_string())?;
@@ -69,10 +73,24 @@ fn table() -> Result<bool, Box<dyn Error>> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
-    let known = fs::read_to_string(file).unwrap_or_default();
-    let mut table = File::options().create(true).append(true).open(file)?;
+    let known = match fs::read_to_string(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        text => text.map_err(|error| format!("{path}: {error}"))?,
+    };
+    if !known.is_empty() && (known.lines().next() != Some(HEAD) || !known.ends_with('\n')) {
+        return Err(format!(
+            "{path}: expected a table that begins with {HEAD:?} and ends with a whole line; move it away"
+        )
+        .into());
+    }
+    let table = File::options().create(true).append(true).open(file);
+    let mut table = table.map_err(|error| format!("{path}: {error}"))?;
+    let mut add = |text: &str| {
+        // One write, so that a cell is there or is not.
+        table.write_all(text.as_bytes()).map_err(|error| format!("{path}: {error}"))
+    };
     if known.is_empty() {
-        writeln!(table, "{HEAD}")?;
+        add(&format!("{HEAD}\n"))?;
     }
     let pools = Pools::new();
     let mut broken = Vec::new();
@@ -80,19 +98,28 @@ fn table() -> Result<bool, Box<dyn Error>> {
         for (plain, gateways) in [(false, "fec"), (true, "none")] {
             let began = Instant::now();
             let begins = format!("{loss}\t{gateways}\t");
-            if known.lines().any(|line| line.starts_with(&begins)) {
+            let judge = |row: &str| {
+                let found = cell::broken(row).map_err(|error| format!("{path}: {error}"))?;
+                Ok::<_, String>(found.map(|what| format!("{loss}, {gateways}: {what}")))
+            };
+            let known: Vec<&str> =
+                known.lines().filter_map(|line| line.strip_prefix(&begins)).collect();
+            if !known.is_empty() {
                 println!("# {loss}, {gateways}: is in {path}");
+                for row in known {
+                    broken.extend(judge(row)?);
+                }
                 continue;
             }
             let make = if plain { scenes::plain } else { scenes::scene };
             let mut cell = Cell::of(&pools, &make(code, loss, floor), first, runs);
-            if !plain {
-                broken.extend(cell.broken().into_iter().map(|what| format!("{loss}: {what}")));
-            }
+            let mut rows = String::new();
             for row in cell.rows(plain) {
-                println!("{begins}{row}");
-                writeln!(table, "{begins}{row}")?;
+                broken.extend(judge(&row)?);
+                rows += &format!("{begins}{row}\n");
             }
+            print!("{rows}");
+            add(&rows)?;
             println!(
                 "# {loss}: {} packets lost, {} rebuilt, {} sent again by TCP; {:.0} s",
                 cell.lost,

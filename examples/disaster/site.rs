@@ -22,7 +22,7 @@ use super::tcp::PORTS;
 
 /// What lies between the gateway's port and the edge of the site, which dies with it. Watermarks know it as
 /// `netsync.exit_delay`.
-pub const EXIT: u64 = 100_000;
+const EXIT: u64 = 100_000;
 
 type ProtectRoom = Protect<RxQueue, TxQueue>;
 type RecoverRoom = Recover<RxQueue, TxQueue, ()>;
@@ -103,7 +103,6 @@ pub struct Sites {
     far: (RxQueue, TxQueue),
     eastward: Way,
     westward: Way,
-    exit: u64,
 }
 
 impl Sites {
@@ -169,7 +168,6 @@ impl Sites {
             far,
             eastward: Way::new(scene, seed, 0),
             westward: Way::new(scene, seed, 1),
-            exit: EXIT,
         }
     }
 
@@ -182,7 +180,7 @@ impl Sites {
         self.eastward.enter(now, lossy);
         put(&self.pool, &mut self.lan.1, frames);
         while self.west.0.poll(now) > 0 {}
-        let gone = take(&mut self.wan[0].0).into_iter().map(|packet| (now + self.exit, packet));
+        let gone = take(&mut self.wan[0].0).into_iter().map(|packet| (now + EXIT, packet));
         self.eastward.leaving.extend(gone);
     }
 

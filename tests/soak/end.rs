@@ -200,7 +200,7 @@ impl End {
         steward.supervisor_mut().take_events();
         if let Some(keys) = steward.supervisor().keys() {
             let direction = (self.salt & 1) as usize;
-            sessions.follow(direction, keys, sender, receiver);
+            sessions.follow(now, direction, keys, sender, receiver);
         }
         steward.direct();
         sender.bare = steward.is_bypassed();

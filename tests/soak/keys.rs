@@ -14,6 +14,8 @@ pub struct Sessions {
     /// Whether the sender of each direction ever changed keys: a group that was begun under other keys is
     /// none under these.
     pub mixed: [bool; 2],
+    /// When anybody agreed upon new keys last.
+    pub agreed_at: u64,
 }
 
 impl Sessions {
@@ -27,11 +29,19 @@ impl Sessions {
     }
 
     /// Tells the ledgers of an end what it has agreed upon, if that is news.
-    pub fn follow(&mut self, e: usize, keys: &Keys, sender: &mut Sender, receiver: &mut Receiver) {
+    pub fn follow(
+        &mut self,
+        now: u64,
+        e: usize,
+        keys: &Keys,
+        sender: &mut Sender,
+        receiver: &mut Receiver,
+    ) {
         if let Some(agreed) = keys.receive() {
             let number = self.number(1 - e, &agreed.session.receive);
             if self.present[e][1] != number {
                 self.present[e][1] = number;
+                self.agreed_at = now;
                 receiver.agreed(number);
             }
         }
@@ -40,6 +50,7 @@ impl Sessions {
             let number = self.number(e, key);
             if self.present[e][0] != number {
                 self.present[e][0] = number;
+                self.agreed_at = now;
                 self.mixed[e] |= sender.agreed(number, key);
             }
         }

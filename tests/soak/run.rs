@@ -32,6 +32,8 @@ pub struct Run {
     pub ledgers: [Ledger; 2],
     pub traffic: [Traffic; 2],
     pub now: u64,
+    /// When the last fault was over.
+    pub calm: u64,
     pub trace: bool,
     pub kills: u64,
     /// How many gateways were stopped in an orderly way, and how many of those sent all they owed.
@@ -111,6 +113,7 @@ impl Run {
             trace,
             kills: 0,
             stops: [0; 2],
+            calm: 0,
             reports: 0,
             sessions: Sessions::default(),
         }
@@ -124,6 +127,9 @@ impl Run {
             until += stretch.length;
             if self.trace {
                 eprintln!("{}: stretch {nth} until {until}: {stretch:?}", self.now);
+            }
+            if nth + 1 == self.scenario.well {
+                self.calm = self.now;
             }
             if nth == self.scenario.well {
                 self.scenario.well = usize::MAX;

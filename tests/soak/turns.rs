@@ -142,6 +142,7 @@ impl Run {
     pub fn gather(&mut self, e: usize) {
         let from = 1 - e;
         let present = self.ends[from].rooms.as_ref().map_or(0, |rooms| rooms.sender.life);
+        let set_back = self.ways[from].set_back;
         let Run { ends, ledgers, scenario, now, trace, storage, .. } = self;
         let Some(Rooms { receiver, watch, .. }) = &mut ends[e].rooms else { return };
         let ports = &mut *ends[e].ports.lock();
@@ -154,7 +155,7 @@ impl Run {
             }
         }
         let ledger = &mut ledgers[from];
-        receiver.turn(ledger, &ports.wan_handed, &ports.observed, present);
+        receiver.turn(ledger, &ports.wan_handed, &ports.observed, present, set_back);
         ports.wan_handed.clear();
         ports.observed.clear();
         for bytes in ports.lan_out.drain(..) {

@@ -21,6 +21,10 @@ pub struct Receiver {
     /// Its head is at least this, and at most that.
     head: u64,
     head_most: u64,
+    /// What repairs that came before any source packet may have made its head.
+    ahead: Option<((u16, u16), u64)>,
+    /// How many packets came of a life before the present one, whose epoch is later since a clock was set back.
+    misleading: u64,
     /// Whether packets below this are still welcome, nobody knows.
     floor: u64,
     /// What it says it delivers, and what is yet to come out.
@@ -50,6 +54,8 @@ impl Receiver {
             belief: None,
             head: 0,
             head_most: 0,
+            ahead: None,
+            misleading: 0,
             floor: 0,
             owed: VecDeque::new(),
             handed: 0,
@@ -66,26 +72,28 @@ impl Receiver {
         }
     }
 
-    /// The room was handed these and says that it delivers those. `present` is the sender's life.
+    /// The room was handed these and says that it delivers those. `present` is the sender's life, and `set_back` says
+    /// that its clock ever was.
     pub fn turn(
         &mut self,
         ledger: &mut Ledger,
         handed: &[(Tag, bool)],
         observed: &[(u64, bool)],
         present: u16,
+        set_back: bool,
     ) {
         self.handed += handed.len() as u64;
         let mut said =
             observed.iter().filter(|(_, rebuilt)| !rebuilt).map(|(seq, _)| *seq).peekable();
         for &(tag, intact) in handed {
+            let before = intact && tag.life().is_some_and(|life| life < present);
+            self.misleading += u64::from(set_back && before);
             match tag {
                 Tag::Source { n, seq, life, session } if intact => {
                     let life = (life, session);
-                    if said.next_if_eq(&seq).is_some() {
-                        assert!(
-                            self.sessions.contains(&session),
-                            "{seq} of {life:?} is a stranger's"
-                        );
+                    // (A stranger's, too, may have the number of one that is delivered.)
+                    let known = self.sessions.contains(&session);
+                    if known && said.next_if_eq(&seq).is_some() {
                         self.sources += 1;
                         self.delivered(seq, life);
                     } else if life.0 == present && self.must_deliver(seq, life) {
@@ -123,13 +131,17 @@ impl Receiver {
         let known = self.sessions.last() == Some(&life.1);
         let known = known && self.belief == Some(life) && !self.hampered;
         let within = seq >= self.floor && seq + self.window > self.head_most;
-        known && within && seq < self.head + self.window / 2
+        // Two that agree are believed.
+        known && within && seq < self.head + self.window / 2 && self.misleading < 2
     }
 
     fn delivered(&mut self, seq: u64, life: (u16, u16)) {
         if self.belief != Some(life) {
             self.beliefs += 1;
-            (self.belief, self.head, self.head_most, self.floor) = (Some(life), seq, seq, seq);
+            let ahead = self.ahead.take().filter(|(of, _)| *of == life);
+            let head_most = ahead.map_or(seq, |(_, head)| head.max(seq));
+            (self.belief, self.head, self.head_most, self.floor) =
+                (Some(life), seq, head_most, seq);
         }
         if seq >= self.head + self.window / 2 {
             self.floor = seq;
@@ -139,6 +151,10 @@ impl Receiver {
 
     /// Something of the sender has come that the room may have believed, or not.
     fn heard(&mut self, last: u64, life: (u16, u16)) {
+        if self.belief.is_none() {
+            // With nothing to lose it believes a repair, too.
+            self.ahead = Some((life, last + 1)).max(self.ahead.filter(|(of, _)| *of == life));
+        }
         if self.belief == Some(life) {
             if last >= self.head + self.window / 2 {
                 self.floor = self.floor.max(last + 1);

@@ -252,6 +252,10 @@ fn stretch(random: &mut Random, plain: bool, auto: bool) -> Stretch {
                 let kill_it = Kill { down, step, peace, stranger: false };
                 *kill = (n == end || both).then_some(kill_it);
             }
+            // An orderly end may have to wait for a port.
+            if random.below(3) == 0 {
+                slow[end][random.below(2) as usize] = true;
+            }
         }
         4 => {
             let (end, port) = (random.below(2) as usize, random.below(2) as usize);
