@@ -23,7 +23,7 @@ help:
 	@echo "make soak   two gateways against everything at once, in virtual time: SEEDS=1000 FROM=1 says which"
 	@echo "            seeds (some minutes for a thousand), TRACE=1 prints what each packet met"
 	@echo "make lab    as root: kernel TCP across gateways and a lossy WAN, in real time; fills docs/evaluation (two"
-	@echo "            hours; goes on where it was interrupted). make lab-quick is a taste of it (two minutes),"
+	@echo "            hours; goes on where it was interrupted). make lab-quick is a taste of it (about eighty seconds),"
 	@echo "            make lab-shell opens a shell on each side of the link: LAB='--delay 20 --loss 0.01'"
 	@echo "make plots  draw what redundancy buys, overhead against residual: docs/frontier.svg,"
 	@echo "            and how the code follows a link: docs/adapt.svg (three minutes)"
@@ -64,7 +64,7 @@ lint: setup
 # As root, with what puts gateways into network namespaces; else the tests that need them are skipped, and
 # say so. The lines from the third on are the parts that must build and pass without libdpdk.
 unit: setup
-	@[ "$$(id -u)" -ne 0 ] || scripts/setup iproute2 iputils-ping ethtool
+	@[ "$$(id -u)" -ne 0 ] || scripts/setup iproute2 iputils-ping ethtool iperf3 util-linux
 	$(CARGO) test --workspace
 	$(CARGO) test --no-default-features --lib --test code --test no_alloc --test calibration
 	$(CARGO) test -p maelstrom-fuzz --no-default-features
@@ -80,9 +80,9 @@ fuzz: setup
 	@scripts/fuzz $(SECONDS) $(TARGETS)
 
 # As root. Kernel TCP across gateways in network namespaces; each cleans up behind itself, on Ctrl-C too. LAB= is
-# for options, such as LAB='--runs 5'.
+# for options of the latter two, such as LAB='--delay 20'.
 lab: lab-build
-	$(BUILT)/field all $(LAB)
+	$(BUILT)/field all
 
 lab-quick: lab-build
 	$(BUILT)/field quick $(LAB)

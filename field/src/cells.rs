@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::pair::{Loss, Wan};
+use crate::setup::Setup;
 
 /// What helps TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,8 @@ impl Cell {
     }
 
     /// The WAN, and what it is supposed to lose when a code is planned for it.
-    pub fn wans(&self, rate_mbps: u32, host_mtu: u16, seed: u64) -> [Wan; 2] {
+    pub fn wans(&self, setup: &Setup, seed: u64) -> [Wan; 2] {
+        let &Setup { rate_mbps, host_mtu, .. } = setup;
         let delay = Duration::from_millis(self.delay_ms);
         let wan = Wan { rate_mbps, delay, loss: self.loss, seed, host_mtu };
         [wan, wan.supposed()]

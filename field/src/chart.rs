@@ -58,16 +58,26 @@ impl Axis {
         Axis { log: true, ..Axis::ticks(name, ticks) }
     }
 
+    /// A logarithmic one, from 1 to `most` or what is above it.
+    pub fn decades(name: &str, most: f64) -> Axis {
+        let values = (0..9).map(|exponent| 10f64.powi(exponent));
+        let ticks = values.filter(|value| value / 10.0 < most);
+        let ticks = ticks.map(|value| (value, value.to_string())).collect();
+        Axis { name: name.to_owned(), log: true, ticks }
+    }
+
     /// A linear one, from the first named value to the last.
     pub fn ticks(name: &str, ticks: &[(f64, &str)]) -> Axis {
         let ticks = ticks.iter().map(|&(value, text)| (value, text.to_owned())).collect();
         Axis { name: name.to_owned(), log: false, ticks }
     }
 
-    /// A linear one, with a named value each `step`.
-    pub fn linear(name: &str, from: f64, to: f64, step: f64) -> Axis {
-        let count = ((to - from) / step).round() as u32;
-        let values = (0..=count).map(|n| from + f64::from(n) * step);
+    /// A linear one, from 0 to `most` or a little more, with three to six named values, which are round.
+    pub fn up_to(name: &str, most: f64) -> Axis {
+        let decade = 10f64.powf((most.max(1.0) / 5.0).log10().floor());
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * decade);
+        let step = steps.into_iter().find(|step| step * 5.0 >= most).unwrap_or(most);
+        let values = (0..=(most / step).ceil() as u32).map(|n| f64::from(n) * step);
         let ticks = values.map(|value| (value, value.to_string())).collect();
         Axis { name: name.to_owned(), log: false, ticks }
     }
@@ -211,7 +221,14 @@ mod tests {
             [0.1, 1.0, 10.0, 100.0, 1e9].map(|value| axis.place(value)),
             [0.0, 0.0, 0.5, 1.0, 1.0]
         );
-        let axis = Axis::linear("", 0.0, 500.0, 100.0);
+        assert_eq!(Axis::decades("", 3136.0).ticks.len(), 5);
+        assert_eq!(Axis::decades("", 1000.0).ticks.len(), 4);
+        let axis = Axis::up_to("", 500.0);
         assert_eq!((axis.ticks.len(), axis.place(250.0)), (6, 0.5));
+        for (most, last) in [(1000.0, "1000"), (622.0, "800"), (10_000.0, "10000"), (3.0, "3")] {
+            let axis = Axis::up_to("", most);
+            assert!((3..=6).contains(&axis.ticks.len()), "{most}: {}", axis.ticks.len());
+            assert_eq!(axis.ticks.last().map(|(_, name)| name.as_str()), Some(last));
+        }
     }
 }

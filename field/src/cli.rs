@@ -1,22 +1,26 @@
 //! What can be asked of the laboratory.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use maelstrom_field::cells::{self, Cell};
-use maelstrom_field::net::{self, Hosts, Net};
-use maelstrom_field::pair::{self, Gateways, Loss, Pair, Wan};
-use maelstrom_field::plan::{RESIDUAL, explain, plan};
 use maelstrom_field::quick::quick;
-use maelstrom_field::shell::shell;
+use maelstrom_field::say::say;
+use maelstrom_field::setup::{Runs, Setup};
+use maelstrom_field::store::Programs;
 use maelstrom_field::throughput::{self, Settings};
 use maelstrom_field::{
-    Error, Result, disaster, interrupt, latency, mirror, plots, reordering, talk, traffic,
+    Error, Result, disaster, error, interrupt, kcptun, latency, mirror, plots, reordering, tcp,
 };
+
+mod link;
+mod part;
+
+use link::Link;
+use part::Part;
 
 /// The real-time laboratory: kernel TCP across a pair of gateways, in network namespaces, as root
 #[derive(Parser)]
@@ -27,36 +31,72 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// The whole evaluation
-    All(Course),
+    /// All tables, one after the other, as they are in docs/evaluation: about two hours
+    All,
     /// TCP's goodput across the link, cell by cell, as rows of a table
     Throughput {
         #[command(flatten)]
         course: Course,
+        /// Rate of the WAN, in Mb/s: the default is the fastest of which two cores carry 0.8 without loss
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        rate: u32,
+        /// The hosts' MTU
+        #[arg(long, default_value_t = 1500, value_parser = clap::value_parser!(u16).range(576..=8900))]
+        mtu: u16,
+        /// How long gateways hold frames behind a missing one, in ms
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1000))]
+        resequence: u64,
         #[command(flatten)]
         choice: Choice,
         /// The table; cells that it has are not measured again
-        #[arg(long, default_value = THROUGHPUT)]
+        #[arg(long, default_value = "docs/evaluation/throughput.tsv")]
         table: PathBuf,
     },
     /// Delays of datagrams and of short requests, cell by cell, as rows of a table
     Latency {
-        #[command(flatten)]
-        course: Course,
+        /// How long each cell takes, in seconds
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=3600))]
+        seconds: u32,
+        /// Rate of the WAN, in Mb/s
+        #[arg(long, default_value_t = RATE_MBPS, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        rate: u32,
         #[command(flatten)]
         choice: Choice,
         /// The table; cells that it has are not measured again
-        #[arg(long, default_value = LATENCY)]
+        #[arg(long, default_value = "docs/evaluation/latency.tsv")]
         table: PathBuf,
     },
     /// What late packets do to TCP, with the resequencer and without, as rows of a table
     Reordering {
         #[command(flatten)]
         course: Course,
+        /// Rate of the WAN, in Mb/s
+        #[arg(long, default_value_t = RATE_MBPS, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        rate: u32,
         #[command(flatten)]
         choice: Choice,
         /// The table; cells that it has are not measured again
-        #[arg(long, default_value = REORDERING)]
+        #[arg(long, default_value = "docs/evaluation/reordering.tsv")]
+        table: PathBuf,
+    },
+    /// How long commits of the mirrored log store take, by policy, as rows of a table
+    Mirror {
+        /// How many seconds of each row count
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=3600))]
+        seconds: u32,
+        #[command(flatten)]
+        choice: Choice,
+        /// The table; cells that it has are not measured again
+        #[arg(long, default_value = "docs/evaluation/mirror.tsv")]
+        table: PathBuf,
+    },
+    /// What is missing at the mirror after the west has died, by policy, as rows of a table
+    Disaster {
+        /// How often for each loss
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        runs: u32,
+        /// The table; runs that it has are not done again
+        #[arg(long, default_value = "docs/evaluation/disaster.tsv")]
         table: PathBuf,
     },
     /// Draws the pictures of the tables
@@ -65,30 +105,7 @@ enum Verb {
         #[arg(long, default_value = "docs/evaluation")]
         folder: PathBuf,
     },
-    /// A program that talks across the link, as the laboratory runs it on the hosts
-    #[command(hide = true, subcommand)]
-    Part(Part),
-    /// How long commits of the mirrored log store take, by policy, as rows of a table
-    Mirror {
-        #[command(flatten)]
-        course: Course,
-        /// Only rows whose first columns, with - between them, contain this; may be repeated
-        #[arg(long, value_name = "NAME")]
-        only: Vec<String>,
-        /// The table; cells that it has are not measured again
-        #[arg(long, default_value = MIRROR)]
-        table: PathBuf,
-    },
-    /// What is missing at the mirror after the west has died, by policy, as rows of a table
-    Disaster {
-        /// How often for each loss
-        #[arg(long, default_value_t = DEATHS, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-        runs: u32,
-        /// The table; runs that it has are not done again
-        #[arg(long, default_value = DISASTER)]
-        table: PathBuf,
-    },
-    /// A little of everything, in a minute or two
+    /// Three cells of throughput, commits at 1 and 100 ms and one death, in about eighty seconds
     Quick {
         /// Where the findings go, as JSON
         #[arg(long, default_value = "target/lab/quick.json")]
@@ -97,7 +114,15 @@ enum Verb {
     /// A shell on each side of the link, to play with
     #[command(allow_negative_numbers = true)]
     Shell(Link),
+    /// A program that talks across the link, as the laboratory runs it on the hosts
+    #[command(hide = true, subcommand)]
+    Part(Part),
 }
+
+/// Those that fill tables, in the order of [`Verb::All`].
+const TABLES: [&str; 5] = ["throughput", "latency", "reordering", "mirror", "disaster"];
+/// The WAN's rate for all but throughput, in Mb/s.
+const RATE_MBPS: u32 = 500;
 
 /// Which cells.
 #[derive(Args)]
@@ -110,87 +135,28 @@ struct Choice {
     list: bool,
 }
 
-#[derive(Subcommand)]
-enum Part {
-    Send { to: SocketAddr, rate: u32, size: usize, seconds: u32 },
-    Receive { at: SocketAddr, count: u64 },
-    Serve { at: SocketAddr },
-    Ask { to: SocketAddr, clients: u32, seconds: u32 },
-    Take,
-    Other { rate: u32 },
-}
-
-/// How the cells of a table are measured.
+/// How TCP's goodput is measured.
 #[derive(Args)]
 struct Course {
     /// How often each
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
     /// How many seconds count
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
     /// How many seconds go before, while windows grow
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=60))]
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=60))]
     omit: u32,
-    /// Rate of the WAN, in Mb/s
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    rate: u32,
-    /// The hosts' MTU
-    #[arg(long, default_value_t = 1500, value_parser = clap::value_parser!(u16).range(576..=8900))]
-    mtu: u16,
-    /// How long gateways hold frames behind a missing one, in ms
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1000))]
-    resequence: u64,
 }
-
-/// The WAN, and what the gateways do.
-#[derive(Args)]
-struct Link {
-    /// Rate of the WAN, in Mb/s
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    rate: u32,
-    /// Delay of the WAN one way, in ms
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    delay: u32,
-    /// The share of packets that the WAN loses
-    #[arg(long, default_value_t = 0.001)]
-    loss: f64,
-    /// In bursts of this many on average [default: independently]
-    #[arg(long)]
-    burst: Option<f64>,
-    /// The hosts' MTU
-    #[arg(long, default_value_t = 1500, value_parser = clap::value_parser!(u16).range(576..=8900))]
-    mtu: u16,
-    /// The hosts' congestion control
-    #[arg(long, default_value = "cubic")]
-    congestion: String,
-    /// How long frames are held behind a missing one, in ms
-    #[arg(long, default_value_t = 0)]
-    resequence: u32,
-    /// No gateways, just the WAN
-    #[arg(long)]
-    plain: bool,
-    /// The gateways' code [default: the planner's choice]
-    #[arg(long, conflicts_with = "plain")]
-    code: Option<String>,
-}
-
-/// Where the tables of the documents are.
-const THROUGHPUT: &str = "docs/evaluation/throughput.tsv";
-const LATENCY: &str = "docs/evaluation/latency.tsv";
-const REORDERING: &str = "docs/evaluation/reordering.tsv";
-const MIRROR: &str = "docs/evaluation/mirror.tsv";
-const DISASTER: &str = "docs/evaluation/disaster.tsv";
-/// How often a site dies for each loss.
-const DEATHS: u32 = 20;
-
-/// Long enough for slow start over 50 ms, and short enough for every day.
-const QUICK: Course = Course { runs: 1, seconds: 8, omit: 6, rate: 500, mtu: 1500, resequence: 0 };
 
 /// Runs what was asked for; status 2 and one line if it can't be had.
 pub fn main() -> ExitCode {
     let verb = match Cli::try_parse() {
         Ok(cli) => cli.verb,
+        // Nothing was asked for: what there is, whole.
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            error.exit()
+        }
         Err(error) if error.use_stderr() => {
             // Its first paragraph is the matter, the others say how to ask for help.
             let text = error.to_string();
@@ -206,88 +172,66 @@ pub fn main() -> ExitCode {
         }
         Err(help) => help.exit(),
     };
-    let done = match verb {
-        // It is ended by whoever started it.
-        Verb::Part(part) => part.run(),
-        verb => interrupt::watch().and_then(|()| verb.run()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
-    }
+    error::end(verb.run())
 }
 
 impl Course {
-    fn settings(&self) -> Result<Settings> {
-        net::check()?;
-        Ok(Settings {
-            binary: pair::binary()?,
-            rate_mbps: self.rate,
-            host_mtu: self.mtu,
-            runs: self.runs,
-            seconds: self.seconds,
-            omit: self.omit,
-            resequence_ms: self.resequence,
-        })
+    fn runs(&self) -> Runs {
+        Runs { runs: self.runs, seconds: self.seconds, omit: self.omit }
     }
 }
 
 impl Verb {
     fn run(self) -> Result<()> {
+        // A part is ended by whoever started it.
+        if !matches!(self, Verb::Part(_)) {
+            interrupt::watch()?;
+        }
         match self {
-            Verb::All(course) => {
-                let settings = course.settings()?;
-                throughput::fill(Path::new(THROUGHPUT), &cells::all(), &settings)?;
-                latency::fill(Path::new(LATENCY), &latency::all(), &settings)?;
-                reordering::fill(Path::new(REORDERING), &reordering::all(), &settings)?;
-                mirror::fill(Path::new(MIRROR), &[], &settings)?;
-                disaster::fill(Path::new(DISASTER), DEATHS, &settings)
-            }
-            Verb::Throughput { course, choice, table } => {
+            Verb::All => all(),
+            Verb::Throughput { course, rate, mtu, resequence, choice, table } => {
                 choice.fill(cells::all(), Cell::name, |cells| {
-                    throughput::fill(&table, cells, &course.settings()?)
+                    let setup = Setup { host_mtu: mtu, ..Setup::new(rate)? };
+                    let settings =
+                        Settings { setup, runs: course.runs(), resequence_ms: resequence };
+                    throughput::fill(&table, cells, &settings)
                 })
             }
-            Verb::Latency { course, choice, table } => {
+            Verb::Latency { seconds, rate, choice, table } => {
                 choice.fill(latency::all(), latency::Cell::name, |cells| {
-                    latency::fill(&table, cells, &course.settings()?)
+                    latency::fill(&table, cells, &Setup::new(rate)?, seconds)
                 })
             }
-            Verb::Reordering { course, choice, table } => {
+            Verb::Reordering { course, rate, choice, table } => {
                 choice.fill(reordering::all(), reordering::Held::name, |cells| {
-                    reordering::fill(&table, cells, &course.settings()?)
+                    reordering::fill(&table, cells, &Setup::new(rate)?, &course.runs())
                 })
             }
-            Verb::Mirror { course, only, table } => {
-                mirror::fill(&table, &only, &course.settings()?)
+            Verb::Mirror { seconds, choice, table } => {
+                choice.fill(mirror::all(), mirror::Row::name, |rows| {
+                    mirror::fill(&table, rows, &Setup::new(RATE_MBPS)?, seconds)
+                })
             }
-            Verb::Disaster { runs, table } => disaster::fill(&table, runs, &QUICK.settings()?),
+            Verb::Disaster { runs, table } => disaster::fill(&table, runs, &Setup::new(RATE_MBPS)?),
             Verb::Plots { folder } => plots::draw(&folder),
             Verb::Part(part) => part.run(),
-            Verb::Quick { output } => quick(&output, &QUICK.settings()?),
-            Verb::Shell(link) => play(&link),
+            Verb::Quick { output } => quick(&output, &Setup::new(RATE_MBPS)?),
+            Verb::Shell(link) => link.play(),
         }
     }
 }
 
-impl Part {
-    fn run(self) -> Result<()> {
-        let times = match self {
-            Part::Send { to, rate, size, seconds } => {
-                return talk::send(to, rate, size, seconds);
-            }
-            Part::Serve { at } => return talk::serve(at),
-            Part::Take => return traffic::take(),
-            Part::Other { rate } => return traffic::send(rate),
-            Part::Receive { at, count } => talk::receive(at, count)?,
-            Part::Ask { to, clients, seconds } => talk::ask(to, clients, seconds)?,
-        };
-        println!("{}", serde_json::to_string(&times).map_err(Error::new)?);
-        Ok(())
-    }
+/// Each of the verbs that fill tables, as if it had been asked for by its name alone. What one of them would miss is
+/// said before the first begins.
+fn all() -> Result<()> {
+    let setup = Setup::new(RATE_MBPS)?;
+    tcp::check()?;
+    kcptun::check()?;
+    Programs::beside(&setup.binary)?;
+    TABLES.iter().try_for_each(|verb| {
+        let cli = Cli::try_parse_from(["field", verb]).map_err(Error::new)?;
+        cli.verb.run()
+    })
 }
 
 impl Choice {
@@ -308,50 +252,26 @@ impl Choice {
             self.only.is_empty() || self.only.iter().any(|part| name(cell).contains(part))
         });
         if self.list {
-            cells.iter().for_each(|cell| println!("{}", name(cell)));
+            cells.iter().for_each(|cell| say(name(cell)));
             return Ok(());
         }
         measure(&cells)
     }
 }
 
-impl Link {
-    fn wan(&self) -> Result<Wan> {
-        if !(0.0..0.5).contains(&self.loss) {
-            let loss = self.loss;
-            return Err(Error::new(format!(
-                "--loss {loss}: expected 0 or more, below 0.5, e.g. 0.001"
-            )));
-        }
-        Ok(Wan {
-            rate_mbps: self.rate,
-            delay: Duration::from_millis(u64::from(self.delay)),
-            loss: match self.burst {
-                Some(mean) => Loss::Bursts(self.loss, mean),
-                None => Loss::Iid(self.loss),
-            },
-            seed: 1,
-            host_mtu: self.mtu,
-        })
-    }
-}
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
 
-fn play(link: &Link) -> Result<()> {
-    let wan = link.wan()?;
-    let binary = pair::binary()?;
-    let plan = match (&link.code, link.plain) {
-        (_, true) => None,
-        (Some(code), _) => Some(explain(&binary, &wan, code)?),
-        (None, _) => Some(plan(&binary, &wan, RESIDUAL)?),
-    };
-    let resequence = Duration::from_millis(u64::from(link.resequence));
-    let gateways = plan.map(|plan| Gateways { resequence, ..plan.gateways(&wan) });
-    let hosts = Hosts {
-        mtu: wan.host_mtu,
-        in_flight: wan.in_flight() + wan.queue(),
-        congestion: link.congestion.clone(),
-    };
-    let net = Net::new(&hosts)?;
-    let _pair = Pair::start(&net, &binary, &wan, gateways.as_ref())?;
-    shell(&net)
+    use super::*;
+
+    #[test]
+    fn all_asks_for_verbs_that_need_no_options() {
+        Cli::command().debug_assert();
+        for verb in TABLES {
+            assert!(Cli::try_parse_from(["field", verb]).is_ok(), "{verb}");
+        }
+        assert!(Cli::try_parse_from(["field", "all", "--runs", "5"]).is_err());
+        assert!(Cli::try_parse_from(["field", "latency", "--runs", "5"]).is_err());
+    }
 }

@@ -19,16 +19,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::net::{Hosts, Net};
 use crate::pair::{Gateways, Loss, Pair, Wan};
+use crate::say::say;
+use crate::setup::Setup;
 use crate::store::{Load, POLICIES, Programs, Promises, Store, wait_for_netsync};
 use crate::table::{Table, load_average};
-use crate::throughput::Settings;
 use crate::traffic::Traffic;
 
 /// As in the experiment in virtual time: docs/evaluation/disaster_virtual.tsv.
@@ -67,9 +68,9 @@ struct Fate {
 }
 
 /// Lets records flow, and the west die.
-fn die(loss: Loss, run: u32, settings: &Settings) -> Result<Vec<Fate>> {
-    let programs = Programs::beside(&settings.binary)?;
-    let (rate_mbps, host_mtu) = (settings.rate_mbps, settings.host_mtu);
+fn die(loss: Loss, run: u32, setup: &Setup) -> Result<Vec<Fate>> {
+    let programs = Programs::beside(&setup.binary)?;
+    let (rate_mbps, host_mtu) = (setup.rate_mbps, setup.host_mtu);
     let wan = Wan { rate_mbps, delay: DELAY, loss, seed: u64::from(run), host_mtu };
     let supposed = if loss.rate() == 0.0 { Loss::Iid(0.0001) } else { loss };
     let gateways = Gateways {
@@ -84,7 +85,7 @@ fn die(loss: Loss, run: u32, settings: &Settings) -> Result<Vec<Fate>> {
     let in_flight = wan.in_flight() + wan.queue();
     let hosts = Hosts { mtu: host_mtu, in_flight, congestion: "cubic".to_owned() };
     let net = Net::new(&hosts)?;
-    let mut pair = Pair::start(&net, &settings.binary, &wan, Some(&promises.of(gateways)))?;
+    let mut pair = Pair::start(&net, &setup.binary, &wan, Some(&promises.of(gateways)))?;
     wait_for_netsync(&net)?;
     let _traffic = Traffic::start(&net, BESIDE)?;
     let stores: Result<Vec<Store>> = (0u16..)
@@ -100,13 +101,9 @@ fn die(loss: Loss, run: u32, settings: &Settings) -> Result<Vec<Fate>> {
     interrupt::sleep(FLOW + Duration::from_millis(u64::from(run * 37 % 200)))?;
 
     let Some([west, _]) = &mut pair.gateways else { return Err(Error::new("no gateways")) };
-    let doomed: Vec<u32> =
-        std::iter::once(west.id()).chain(stores.iter().map(|store| store.primary.id())).collect();
-    for pid in doomed {
-        if let Some(pid) = Pid::from_raw(pid as i32) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    }
+    // All of them at once, before any is waited for.
+    west.signal(Signal::KILL);
+    stores.iter().for_each(|store| store.primary.signal(Signal::KILL));
     west.kill();
     stores.iter_mut().for_each(|store| store.primary.kill());
     // What is in flight arrives, and is written.
@@ -122,38 +119,37 @@ fn die(loss: Loss, run: u32, settings: &Settings) -> Result<Vec<Fate>> {
     Ok(fates)
 }
 
-fn burst(loss: Loss) -> f64 {
-    match loss {
-        Loss::Iid(_) => 1.0,
-        Loss::Bursts(_, mean) => mean,
-    }
-}
-
 /// Adds the deaths that the table does not have yet: a row for each policy.
 ///
 /// # Errors
 /// What could not be had; or as [`interrupt::check`].
-pub fn fill(table: &Path, runs: u32, settings: &Settings) -> Result<()> {
+pub fn fill(table: &Path, runs: u32, setup: &Setup) -> Result<()> {
     let mut table = Table::open(table, COLUMNS)?;
     for loss in losses() {
         for run in 1..=runs {
-            let name = format!("{}\t{}\t{run}", loss.rate(), burst(loss));
+            let name = format!("{}\t{}\t{run}", loss.rate(), loss.mean_burst());
             if table.has(&name) {
                 continue;
             }
             let before = load_average();
-            let fates = die(loss, run, settings)?;
+            let fates = die(loss, run, setup)?;
             let said: Vec<String> = fates
                 .iter()
                 .map(|it| format!("{} {}/{}", it.policy, it.missing, it.told))
                 .collect();
-            println!("{}: run {run}: missing of told: {}", loss.argument(), said.join(", "));
-            for Fate { policy, told, missing, median_us } in fates {
-                let delay = DELAY.as_millis();
-                table.add(&format!(
+            say(format_args!(
+                "{}: run {run}: missing of told: {}",
+                loss.argument(),
+                said.join(", ")
+            ));
+            let delay = DELAY.as_millis();
+            let row = |Fate { policy, told, missing, median_us }| {
+                format!(
                     "{name}\t{policy}\t{delay}\t{CODE}\t{told}\t{missing}\t{median_us:.0}\t{before:.1}"
-                ))?;
-            }
+                )
+            };
+            // A death that has one row counts as done, so it gets all at once.
+            table.add(&fates.into_iter().map(row).collect::<Vec<_>>().join("\n"))?;
         }
     }
     Ok(())
@@ -163,8 +159,8 @@ pub fn fill(table: &Path, runs: u32, settings: &Settings) -> Result<()> {
 ///
 /// # Errors
 /// As [`fill`].
-pub fn quick(settings: &Settings) -> Result<Map<String, Value>> {
-    let fates = die(Loss::Iid(0.001), 1, settings)?;
+pub fn quick(setup: &Setup) -> Result<Map<String, Value>> {
+    let fates = die(Loss::Iid(0.001), 1, setup)?;
     let told: u64 = fates.iter().map(|it| it.told).min().unwrap_or(0);
     let missing: Map<String, Value> =
         fates.into_iter().map(|it| (it.policy.to_owned(), json!(it.missing))).collect();

@@ -10,11 +10,10 @@ use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::net::{HOSTS, Hosts, Net, Place};
 use crate::pair::{Gateways, Loss, Pair, Wan};
-use crate::plan::{RESIDUAL, plan};
-use crate::process::Process;
+use crate::plan::plan;
+use crate::setup::Setup;
 use crate::table::Table;
-use crate::talk::Times;
-use crate::throughput::Settings;
+use crate::talk::{Times, part};
 use crate::traffic::Traffic;
 
 /// What is timed.
@@ -35,8 +34,8 @@ pub struct Cell {
     pub loss: Loss,
     /// Whether 10,000 other packets a second cross beside.
     pub busy: bool,
-    /// Whether there are gateways.
-    pub help: bool,
+    /// What helps: nothing, or gateways with the planner's code.
+    pub help: Help,
 }
 
 /// One way, in ms.
@@ -63,8 +62,7 @@ impl Cell {
             Kind::Requests => "requests",
         };
         let busy = if self.busy { "busy" } else { "alone" };
-        let help = if self.help { Help::Planned } else { Help::Plain };
-        format!("{kind}-{}-{busy}-{}", self.loss.name(), help.name())
+        format!("{kind}-{}-{busy}-{}", self.loss.name(), self.help.name())
     }
 }
 
@@ -84,36 +82,36 @@ pub fn all() -> Vec<Cell> {
             Loss::Iid(0.01),
             Loss::Bursts(0.01, 10.0),
         ] {
-            cells.extend([false, true].map(|help| Cell { kind, loss, busy, help }));
+            cells.extend([Help::Plain, Help::Planned].map(|help| Cell { kind, loss, busy, help }));
         }
     }
     cells
 }
 
-/// Measures those of `cells` that the table does not have yet.
+/// Measures those of `cells` that the table does not have yet, each for so many seconds.
 ///
 /// # Errors
 /// What could not be had; or as [`interrupt::check`].
-pub fn fill(table: &Path, cells: &[Cell], settings: &Settings) -> Result<()> {
+pub fn fill(table: &Path, cells: &[Cell], setup: &Setup, seconds: u32) -> Result<()> {
     let mut table = Table::open(table, COLUMNS)?;
-    table.fill(cells, Cell::name, |cell| measure(cell, settings))
+    table.insist("rate_mbps", setup.rate_mbps)?;
+    table.fill(cells, Cell::name, |cell| measure(cell, setup, seconds))
 }
 
-fn measure(cell: &Cell, settings: &Settings) -> Result<(String, String)> {
+fn measure(cell: &Cell, setup: &Setup, seconds: u32) -> Result<(String, String)> {
     let wan = Wan {
-        rate_mbps: settings.rate_mbps,
+        rate_mbps: setup.rate_mbps,
         delay: Duration::from_millis(DELAY_MS),
         loss: cell.loss,
         seed: 1,
-        host_mtu: settings.host_mtu,
+        host_mtu: setup.host_mtu,
     };
     let plan = match cell.help {
-        true => Some(plan(&settings.binary, &wan.supposed(), RESIDUAL)?),
-        false => None,
+        Help::Planned => Some(plan(&setup.binary, &wan.supposed())?),
+        _ => None,
     };
-    let resequence = Duration::from_millis(settings.resequence_ms);
-    let gateways = plan.as_ref().map(|plan| Gateways { resequence, ..plan.gateways(&wan) });
-    let times = timed(cell, settings, &wan, gateways.as_ref())?;
+    let gateways = plan.as_ref().map(|plan| plan.gateways(&wan));
+    let times = timed(cell, setup, seconds, &wan, gateways.as_ref())?;
     let (code, overhead) = plan.as_ref().map_or(("-", 0.0), |plan| (&plan.code, plan.overhead));
     let mean_burst = cell.loss.mean_burst();
     let mut row = format!(
@@ -121,9 +119,9 @@ fn measure(cell: &Cell, settings: &Settings) -> Result<(String, String)> {
         if cell.kind == Kind::Datagrams { "datagrams" } else { "requests" },
         cell.loss.rate(),
         if cell.busy { OTHER } else { 0 },
-        if cell.help { Help::Planned } else { Help::Plain }.name(),
-        settings.rate_mbps,
-        settings.seconds,
+        cell.help.name(),
+        setup.rate_mbps,
+        seconds,
         times.sent,
         times.lost(),
     );
@@ -142,15 +140,16 @@ fn measure(cell: &Cell, settings: &Settings) -> Result<(String, String)> {
 /// Runs one cell.
 fn timed(
     cell: &Cell,
-    settings: &Settings,
+    setup: &Setup,
+    seconds: u32,
     wan: &Wan,
     gateways: Option<&Gateways>,
 ) -> Result<Times> {
     let in_flight = wan.in_flight() + wan.queue();
     let hosts = Hosts { mtu: wan.host_mtu, in_flight, congestion: "cubic".to_owned() };
     let net = Net::new(&hosts)?;
-    let _pair = Pair::start(&net, &settings.binary, wan, gateways)?;
-    let seconds = settings.seconds;
+    let _pair = Pair::start(&net, &setup.binary, wan, gateways)?;
+    let most = PATIENCE + Duration::from_secs(seconds.into());
     let east = |port| format!("{}:{port}", HOSTS[1]);
     let [to, server] = PORTS.map(east);
     let _other = match cell.busy {
@@ -159,23 +158,23 @@ fn timed(
     };
     interrupt::sleep(SETTLED)?;
     let (rate, size) = STREAM;
-    let seconds = seconds.to_string();
+    let time = seconds.to_string();
     let mut result = match cell.kind {
         Kind::Datagrams => {
-            let count = (rate * settings.seconds).to_string();
+            let count = (rate * seconds).to_string();
             let mut receiver = part(&net, Place::East, "receive", &["receive", &to, &count])?;
             receiver.wait_for("listening", PATIENCE)?;
-            let words = ["send", &to, &rate.to_string(), &size.to_string(), &seconds];
+            let words = ["send", &to, &rate.to_string(), &size.to_string(), &time];
             let mut sender = part(&net, Place::West, "send", &words)?;
-            sender.wait(PATIENCE + Duration::from_secs(settings.seconds.into()))?;
+            sender.wait(most)?;
             receiver
         }
         Kind::Requests => {
             let mut answers = part(&net, Place::East, "serve", &["serve", &server])?;
             answers.wait_for("listening", PATIENCE)?;
-            let words = ["ask", &server, &CLIENTS.to_string(), &seconds];
+            let words = ["ask", &server, &CLIENTS.to_string(), &time];
             let mut asking = part(&net, Place::West, "ask", &words)?;
-            asking.wait(PATIENCE + Duration::from_secs(settings.seconds.into()))?;
+            asking.wait(most)?;
             asking
         }
     };
@@ -183,12 +182,4 @@ fn timed(
         return Err(Error::new(result.stderr()));
     }
     serde_json::from_str(&result.stdout()).context("what was timed")
-}
-
-/// This program as one that talks, in a namespace.
-fn part(net: &Net, place: Place, name: &str, words: &[&str]) -> Result<Process> {
-    let this = std::env::current_exe().context("this program")?;
-    let mut command = net.inside(place, &this.to_string_lossy());
-    command.arg("part").args(words);
-    Process::start(net.folder(), name, command)
 }

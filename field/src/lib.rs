@@ -10,7 +10,6 @@
 pub mod cells;
 pub mod chart;
 pub mod disaster;
-pub mod error;
 pub mod interrupt;
 pub mod kcptun;
 pub mod latency;
@@ -22,6 +21,8 @@ pub mod plots;
 pub mod process;
 pub mod quick;
 pub mod reordering;
+pub mod say;
+pub mod setup;
 pub mod shell;
 pub mod store;
 pub mod table;
@@ -31,3 +32,5 @@ pub mod throughput;
 pub mod traffic;
 
 pub use error::{Error, Result};
+/// What goes wrong, said in one line, as the store that is measured here has it.
+pub use mirror_store::trouble as error;

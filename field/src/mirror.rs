@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::interrupt;
 use crate::net::{Hosts, Net};
 use crate::pair::{Gateways, Loss, Pair, Wan};
+use crate::say::say;
+use crate::setup::Setup;
 use crate::store::{By, Load, Programs, Promises, Seen, Store, wait_for_netsync};
 use crate::table::{Table, load_average};
-use crate::throughput::Settings;
 use crate::traffic::Traffic;
 
 /// Every packet three times, 19 and 28 packets apart. What levels are worth rests on what was measured, and so few
@@ -39,7 +40,7 @@ const COLUMNS: &str = "traffic\tloss\tmean_burst\tdelay_ms\tclients\tpolicy\tcod
                        median_us\tp99_us\tby_level\tby_ack\tby_mirror\tblind\tload";
 
 /// One link, on which all policies are measured.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scene {
     /// One way, in ms.
     pub delay_ms: u64,
@@ -49,26 +50,42 @@ pub struct Scene {
     pub busy: bool,
 }
 
-impl Scene {
-    fn name(&self) -> String {
-        let (rate, burst) = match self.loss {
-            Loss::Iid(rate) => (rate, 1.0),
-            Loss::Bursts(rate, mean) => (rate, mean),
-        };
-        let traffic = if self.busy { "busy" } else { "idle" };
-        format!("{traffic}\t{rate}\t{burst}\t{}", self.delay_ms)
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    scene: Scene,
+    clients: u32,
+    policy: &'static str,
+}
+
+impl Row {
+    /// Its first columns: traffic, loss, mean burst, delay, clients and policy.
+    fn columns(&self) -> String {
+        let Row { scene: Scene { delay_ms, loss, busy }, clients, policy } = self;
+        let (rate, burst) = (loss.rate(), loss.mean_burst());
+        let traffic = if *busy { "busy" } else { "idle" };
+        format!("{traffic}\t{rate}\t{burst}\t{delay_ms}\t{clients}\t{policy}")
+    }
+
+    /// The same with - between them, such as `busy-0.0001-1-100-64-remote`.
+    pub fn name(&self) -> String {
+        self.columns().replace('\t', "-")
     }
 }
 
-/// All of them, those of the promise first.
-fn scenes() -> Vec<Scene> {
+/// All rows, scene by scene, those of the promise first.
+pub fn all() -> Vec<Row> {
     let mut scenes = Vec::new();
     let lone = Loss::Iid(0.0001);
     for (busy, loss) in [(true, lone), (false, lone), (true, Loss::Bursts(0.0001, 10.0))] {
         scenes.extend([1, 10, 25, 50, 100].map(|delay_ms| Scene { delay_ms, loss, busy }));
     }
     scenes.push(Scene { delay_ms: 50, loss: Loss::Bursts(0.0001, 10.0), busy: false });
-    scenes
+    let each = [1, 64].map(|clients| POLICIES.map(|policy| (clients, policy)));
+    let rows = |scene| {
+        each.into_iter().flatten().map(move |(clients, policy)| Row { scene, clients, policy })
+    };
+    scenes.into_iter().flat_map(rows).collect()
 }
 
 /// The processes of a scene.
@@ -82,10 +99,10 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(scene: &Scene, settings: &Settings) -> Result<Stage> {
-        let programs = Programs::beside(&settings.binary)?;
+    fn new(scene: &Scene, setup: &Setup) -> Result<Stage> {
+        let programs = Programs::beside(&setup.binary)?;
         let delay = Duration::from_millis(scene.delay_ms);
-        let (rate_mbps, host_mtu) = (settings.rate_mbps, settings.host_mtu);
+        let (rate_mbps, host_mtu) = (setup.rate_mbps, setup.host_mtu);
         let wan = Wan { rate_mbps, delay, loss: scene.loss, seed: 1, host_mtu };
         let gateways = Gateways {
             code: CODE.to_owned(),
@@ -102,7 +119,7 @@ impl Stage {
         let in_flight = wan.in_flight() + wan.queue();
         let hosts = Hosts { mtu: host_mtu, in_flight, congestion: "cubic".to_owned() };
         let net = Net::new(&hosts)?;
-        let pair = Pair::start(&net, &settings.binary, &wan, Some(&promises.of(gateways)))?;
+        let pair = Pair::start(&net, &setup.binary, &wan, Some(&promises.of(gateways)))?;
         wait_for_netsync(&net)?;
         let traffic = scene.busy.then(|| Traffic::start(&net, BESIDE)).transpose()?;
         Ok(Stage { net, _pair: pair, _traffic: traffic, programs, stores: Cell::default() })
@@ -115,50 +132,29 @@ impl Stage {
     }
 }
 
-/// The rows of a scene: clients, policy and name.
-fn rows(scene: &Scene) -> Vec<(u32, &'static str, String)> {
-    let row = |clients, policy| (clients, policy, format!("{}\t{clients}\t{policy}", scene.name()));
-    [1, 64].iter().flat_map(|&clients| POLICIES.map(|policy| row(clients, policy))).collect()
-}
-
-/// Measures what the table does not have yet, of rows whose name contains one of `only`, if there is any there: such as
-/// `busy-0.0001-1-100-64-remote`, traffic, loss, mean burst, delay, clients and policy.
+/// Measures those of `rows` that the table does not have yet, each for so many seconds. Those of a scene that follow
+/// each other share its processes.
 ///
 /// # Errors
 /// What could not be had; or as [`interrupt::check`].
-pub fn fill(table: &Path, only: &[String], settings: &Settings) -> Result<()> {
-    let names: Vec<String> = scenes().iter().flat_map(rows).map(|(_, _, name)| name).collect();
-    let unknown =
-        |part: &&String| !names.iter().any(|name| name.replace('\t', "-").contains(*part));
-    if let Some(part) = only.iter().find(unknown) {
-        return Err(Error::new(format!(
-            "--only {part}: no row's name contains it; expected part of such as busy-0.0001-1-100-64-remote"
-        )));
-    }
-    Programs::beside(&settings.binary)?;
+pub fn fill(table: &Path, rows: &[Row], setup: &Setup, seconds: u32) -> Result<()> {
+    Programs::beside(&setup.binary)?;
     let mut table = Table::open(table, COLUMNS)?;
-    for scene in scenes() {
-        let mut stage = None;
-        for (clients, policy, name) in rows(&scene) {
-            let plain = name.replace('\t', "-");
-            let is_meant = only.is_empty() || only.iter().any(|part| plain.contains(part));
-            if table.has(&name) || !is_meant {
-                continue;
-            }
-            if stage.is_none() {
-                stage = Some(Stage::new(&scene, settings)?);
-                interrupt::sleep(SETTLED)?;
-            }
-            let Some(stage) = &stage else { continue };
-            // An idle link is measured by the store alone, so the store has to run for as long.
-            let warm_up = if scene.busy { 2.0 } else { SETTLED.as_secs_f64() };
-            let seconds = f64::from(settings.seconds);
+    for rows in rows.chunk_by(|row, next| row.scene == next.scene) {
+        let missing: Vec<&Row> = rows.iter().filter(|row| !table.has(&row.columns())).collect();
+        let Some(Row { scene, .. }) = missing.first() else { continue };
+        let stage = Stage::new(scene, setup)?;
+        interrupt::sleep(SETTLED)?;
+        // An idle link is measured by the store alone, so the store has to run for as long.
+        let warm_up = if scene.busy { 2.0 } else { SETTLED.as_secs_f64() };
+        for row in missing {
+            let (clients, seconds) = (row.clients, seconds.into());
             let load = Load { clients, rate: None, size: SIZE, seconds, warm_up };
             let before = load_average();
-            let (seen, by) = stage.measure(policy, &load)?;
-            let row = format!("{name}\t{}", line(&load, &seen, &by, before));
-            println!("{row}");
-            table.add(&row)?;
+            let (seen, by) = stage.measure(row.policy, &load)?;
+            let line = format!("{}\t{}", row.columns(), line(&load, &seen, &by, before));
+            say(&line);
+            table.add(&line)?;
         }
     }
     Ok(())
@@ -186,11 +182,11 @@ fn line(load: &Load, seen: &Seen, by: &By, average: f64) -> String {
 ///
 /// # Errors
 /// As [`fill`].
-pub fn quick(settings: &Settings) -> Result<Map<String, Value>> {
+pub fn quick(setup: &Setup) -> Result<Map<String, Value>> {
     let mut by_delay = Map::new();
     for delay_ms in [1, 100] {
         let scene = Scene { delay_ms, loss: Loss::Iid(0.0), busy: true };
-        let stage = Stage::new(&scene, settings)?;
+        let stage = Stage::new(&scene, setup)?;
         interrupt::sleep(Duration::from_secs(3))?;
         let mut by_policy = Map::new();
         for policy in POLICIES {
@@ -209,7 +205,7 @@ mod tests {
 
     #[test]
     fn rows_have_all_columns_and_names_of_their_own() {
-        let names: Vec<String> = scenes().iter().flat_map(rows).map(|(_, _, name)| name).collect();
+        let names: Vec<String> = all().iter().map(Row::columns).collect();
         let distinct: std::collections::HashSet<&String> = names.iter().collect();
         assert_eq!((names.len(), distinct.len()), (128, 128));
         let load = Load { clients: 1, rate: None, size: SIZE, seconds: 2.0, warm_up: 1.0 };

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::{Context, Error, Result};
 use crate::process::{command, run};
+use crate::say::say;
 
 /// The hosts' addresses, west and east.
 pub const HOSTS: [&str; 2] = ["10.77.0.1", "10.77.0.2"];
@@ -237,7 +238,7 @@ fn remove_leftovers() -> Result<()> {
     };
     for name in names(Path::new("/run/netns")) {
         if owner(&name).is_some_and(|pid| pid != here && !is_running(pid)) {
-            println!("removing {name}, which a killed laboratory left");
+            say(format_args!("removing {name}, which a killed laboratory left"));
             remove(&name);
         }
     }

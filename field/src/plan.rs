@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use crate::error::{Context, Error, Result};
 use crate::pair::{Gateways, Loss, Wan};
-use crate::process::{command, run};
+use crate::process::{command, reason, run};
 
 /// The share of packets that may never be recovered, as `maelstrom plan` has it by default.
-pub const RESIDUAL: f64 = 1e-7;
+const RESIDUAL: f64 = 1e-7;
 
 /// The part of a plan that is used here.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,8 +21,6 @@ pub struct Plan {
     pub overhead: f64,
     /// How many source packets lie between a group's first and its repair.
     pub span_packets: u64,
-    /// By when 99 % of what is lost is back, in nanoseconds.
-    pub recovery_delay_ns: u64,
 }
 
 impl Plan {
@@ -50,13 +48,13 @@ fn budget(wan: &Wan) -> Duration {
 ///
 /// # Errors
 /// No code does what is wanted, or as [`crate::interrupt::check`].
-pub fn plan(binary: &Path, wan: &Wan, residual: f64) -> Result<Plan> {
+pub fn plan(binary: &Path, wan: &Wan) -> Result<Plan> {
     let mut command = ask(binary, wan);
-    let output = command.args(["--residual", &residual.to_string()]).output().context("plan")?;
+    let output = command.args(["--residual", &RESIDUAL.to_string()]).output().context("plan")?;
     // Status 1 with plans: none does all that is wanted, and the first is one that recovers enough, later.
     match output.status.code() {
         Some(0 | 1) => first(&String::from_utf8_lossy(&output.stdout)),
-        _ => Err(Error::new(format!("plan: {}", String::from_utf8_lossy(&output.stderr)))),
+        _ => Err(Error::new(format!("plan: {}", reason(&output.stderr)))),
     }
 }
 

@@ -1,57 +1,20 @@
 //! The pictures of docs/EVALUATION.md, drawn from the tables beside them and nothing else.
 
-use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use crate::chart::{Axis, Chart, Panel, Series};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
+use crate::say::say;
+
+mod rows;
+
+use rows::Rows;
 
 const BLUE: (u8, u8, u8) = (0, 114, 178);
 const RED: (u8, u8, u8) = (213, 94, 0);
 const GREEN: (u8, u8, u8) = (0, 158, 115);
 const PURPLE: (u8, u8, u8) = (148, 82, 160);
 const GREY: (u8, u8, u8) = (107, 114, 128);
-
-/// A table that was read.
-struct Rows(Vec<HashMap<String, String>>);
-
-impl Rows {
-    fn read(path: &Path) -> Result<Rows> {
-        let text = fs::read_to_string(path).context(path.display())?;
-        let mut lines = text.lines().filter(|line| !line.starts_with('#'));
-        let columns: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
-        let row = |line: &str| {
-            let pairs = columns.iter().zip(line.split('\t'));
-            pairs.map(|(&name, value)| (name.to_owned(), value.to_owned())).collect()
-        };
-        Ok(Rows(lines.map(row).collect()))
-    }
-
-    /// The points (x, y) of the rows that have all of these values, in the order of x.
-    fn points(&self, having: &[(&str, &str)], x: &str, y: &str) -> Vec<(f64, f64)> {
-        let is = |row: &HashMap<String, String>, (name, value): &(&str, &str)| {
-            row.get(*name).is_some_and(|known| known == value)
-        };
-        let rows = self.0.iter().filter(|row| having.iter().all(|one| is(row, one)));
-        let number = |row: &HashMap<String, String>, name: &str| row.get(name)?.parse::<f64>().ok();
-        let mut points: Vec<(f64, f64)> =
-            rows.filter_map(|row| Some((number(row, x)?, number(row, y)?))).collect();
-        points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        points
-    }
-
-    /// The distinct values of a column, in the order of the rows.
-    fn values(&self, column: &str) -> Vec<String> {
-        let mut values: Vec<String> = Vec::new();
-        for value in self.0.iter().filter_map(|row| row.get(column)) {
-            if !values.contains(value) {
-                values.push(value.clone());
-            }
-        }
-        values
-    }
-}
 
 /// Draws all pictures whose tables are in `folder`, each beside its table.
 ///
@@ -71,12 +34,12 @@ pub fn draw(folder: &Path) -> Result<()> {
     for (table, picture, make) in pictures {
         let path = folder.join(format!("{table}.tsv"));
         if !path.is_file() {
-            println!("{}: not there; its picture is not drawn", path.display());
+            say(format_args!("{}: not there; its picture is not drawn", path.display()));
             continue;
         }
         let to = folder.join(format!("{picture}.svg"));
         make(&Rows::read(&path)?).draw(&to)?;
-        println!("{}", to.display());
+        say(to.display());
         drawn += 1;
     }
     match drawn {
@@ -116,14 +79,15 @@ fn throughput(rows: &Rows) -> Chart {
         });
         Panel { title: title.to_owned(), series: series.into() }
     };
+    let (rate, most) = rows.rate();
     Chart {
         title: "One TCP flow over 100 ms of round trip".to_owned(),
-        subtitle: "CUBIC on a WAN of 500 Mb/s; goodput, median of the runs".to_owned(),
+        subtitle: format!("CUBIC on a WAN of {rate}; goodput, median of the runs"),
         x: Axis::log(
             "packets lost",
             &[(1e-5, "none"), (1e-4, "0.01 %"), (1e-3, "0.1 %"), (1e-2, "1 %")],
         ),
-        y: Axis::linear("Mb/s", 0.0, 500.0, 100.0),
+        y: Axis::up_to("Mb/s", most),
         panels: vec![panel("lost one by one", "1"), panel("lost in bursts of 10", "10")],
     }
 }
@@ -143,14 +107,15 @@ fn throughput_by_delay(rows: &Rows) -> Chart {
         });
         Panel { title: title.to_owned(), series: series.into() }
     };
+    let (rate, most) = rows.rate();
     Chart {
         title: "One TCP flow against the distance".to_owned(),
-        subtitle: "CUBIC on a WAN of 500 Mb/s; goodput, median of the runs".to_owned(),
+        subtitle: format!("CUBIC on a WAN of {rate}; goodput, median of the runs"),
         x: Axis::log(
             "one-way delay, ms",
             &[(1.0, "1"), (10.0, "10"), (25.0, "25"), (50.0, "50"), (100.0, "100")],
         ),
-        y: Axis::linear("Mb/s", 0.0, 500.0, 100.0),
+        y: Axis::up_to("Mb/s", most),
         panels: vec![
             panel("0.1 % lost one by one", "0.001", "1"),
             panel("1 % lost in bursts of 10", "0.01", "10"),
@@ -187,7 +152,7 @@ fn latency(rows: &Rows) -> Chart {
         Panel { title: title.to_owned(), series }
     };
     Chart {
-        title: "Latency at 1 % of loss, 50 ms one way".to_owned(),
+        title: format!("Latency at 1 % of loss, 50 ms one way, {}", rows.rate().0),
         subtitle: "a line that ends: beyond it, datagrams never came; requests ask for 16 KiB over a new connection"
             .to_owned(),
         x: Axis::log(
@@ -224,15 +189,14 @@ fn reordering(rows: &Rows) -> Chart {
         }
         Panel { title: title.to_owned(), series }
     };
+    let both = ["goodput_median", "reorderings"].map(|y| rows.points(&[], "resequence_ms", y));
+    let most = both.iter().flatten().map(|&(_, value)| value).fold(1.0, f64::max);
     let held = [(0.3, "none"), (1.0, "1"), (5.0, "5"), (20.0, "20"), (50.0, "50")];
     Chart {
         title: "What late packets do to TCP".to_owned(),
-        subtitle: "one CUBIC flow, the planner's code, 500 Mb/s; medians".to_owned(),
+        subtitle: format!("one CUBIC flow, the planner's code, {}; medians", rows.rate().0),
         x: Axis::log("packets held behind a missing one for at most, ms", &held),
-        y: Axis::log(
-            "",
-            &[(1.0, "1"), (10.0, "10"), (100.0, "100"), (1000.0, "1000"), (10_000.0, "10,000")],
-        ),
+        y: Axis::decades("", most),
         panels: vec![
             panel("goodput, Mb/s", "goodput_median"),
             panel("times that TCP took late for lost", "reorderings"),
@@ -289,19 +253,18 @@ fn disaster(rows: &Rows) -> Chart {
     const COLOURS: [(u8, u8, u8); 6] = [RED, PURPLE, GREEN, BLUE, (0, 60, 120), GREY];
     let policies = rows.values("policy");
     let losses = ["none", "0.1 %", "0.5 %", "1 %"];
-    let panel = |title: &str, gateways: &str, burst: bool| {
+    let panel = |title: &str, burst: bool| {
         let series = policies.iter().zip(COLOURS).map(|(policy, colour)| {
             let known = rows.values("loss");
             let mut points: Vec<(f64, f64)> = Vec::new();
             for name in known {
-                let is_burst = name.starts_with("ge") || name.contains("burst");
-                if name != "none" && is_burst != burst {
+                if name != "none" && name.starts_with("ge:") != burst {
                     continue;
                 }
                 let number =
                     name.split([':', ',']).find_map(|part| part.parse::<f64>().ok()).unwrap_or(0.0);
                 let having =
-                    [("loss", name.as_str()), ("gateways", gateways), ("policy", policy.as_str())];
+                    [("loss", name.as_str()), ("gateways", "fec"), ("policy", policy.as_str())];
                 let found = rows.points(&having, "runs", "fraction");
                 let x = match number {
                     0.0 => 0.0,
@@ -327,6 +290,6 @@ fn disaster(rows: &Rows) -> Chart {
             "share of runs",
             &[(1e-4, "none"), (1e-3, "0.001"), (1e-2, "0.01"), (1e-1, "0.1"), (1.0, "1")],
         ),
-        panels: vec![panel("lost one by one", "fec", false), panel("lost in bursts", "fec", true)],
+        panels: vec![panel("lost one by one", false), panel("lost in bursts", true)],
     }
 }

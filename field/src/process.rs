@@ -39,10 +39,17 @@ pub fn command(program: &str) -> Command {
 pub fn run(what: &str, command: &mut Command) -> Result<String> {
     let output = command.output().context(what)?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::new(format!("{what}: {} ({})", said.trim(), output.status)));
+        let (said, status) = (reason(&output.stderr), output.status);
+        return Err(Error::new(format!("{what}: {said} ({status})")));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What a program of ours says when it can't go on, without the word that begins it: it is said once.
+pub fn reason(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let text = text.trim();
+    text.strip_prefix("error: ").unwrap_or(text).to_owned()
 }
 
 impl Process {
@@ -57,11 +64,6 @@ impl Process {
         command.current_dir(folder).stdout(file(&stdout)?).stderr(file(&stderr)?);
         let child = command.spawn().context(name)?;
         Ok(Process { child, name: name.to_owned(), stdout, stderr })
-    }
-
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// What it has printed to standard output so far.
@@ -146,8 +148,8 @@ impl Process {
     /// An error that says `what` of it, and its last word.
     fn complaint(&self, what: &str) -> Error {
         let stderr = self.stderr();
-        let last =
-            stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+        let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
+        let last = reason(last.unwrap_or("it said nothing").as_bytes());
         Error::new(format!("{}: {what}: {last}", self.name))
     }
 }

@@ -8,10 +8,11 @@ use crate::cells::{Cell, Help};
 use crate::error::{Context, Result};
 use crate::net::{Hosts, Net, Place};
 use crate::pair::{Gateways, Loss, Pair};
-use crate::plan::{RESIDUAL, plan};
+use crate::plan::plan;
+use crate::setup::{Runs, Setup};
 use crate::table::Table;
-use crate::tcp::{self, Course, Outcome};
-use crate::throughput::{Settings, median};
+use crate::tcp::{self, Outcome};
+use crate::throughput::median;
 
 /// How long the resequencer holds what is behind a hole, in ms; 0 is none.
 const HELD_MS: [u64; 5] = [0, 1, 5, 20, 50];
@@ -56,26 +57,27 @@ pub fn all() -> Vec<Held> {
 ///
 /// # Errors
 /// What could not be had; or as [`crate::interrupt::check`].
-pub fn fill(table: &Path, cells: &[Held], settings: &Settings) -> Result<()> {
+pub fn fill(table: &Path, cells: &[Held], setup: &Setup, runs: &Runs) -> Result<()> {
     tcp::check()?;
     let mut table = Table::open(table, COLUMNS)?;
-    table.fill(cells, Held::name, |cell| measure(cell, settings))
+    table.insist("rate_mbps", setup.rate_mbps)?;
+    table.fill(cells, Held::name, |cell| measure(cell, setup, runs))
 }
 
-fn measure(held: &Held, settings: &Settings) -> Result<(String, String)> {
+fn measure(held: &Held, setup: &Setup, runs: &Runs) -> Result<(String, String)> {
     let cell = &held.cell;
-    let [_, supposed] = cell.wans(settings.rate_mbps, settings.host_mtu, 1);
-    let plan = plan(&settings.binary, &supposed, RESIDUAL)?;
+    let [_, supposed] = cell.wans(setup, 1);
+    let plan = plan(&setup.binary, &supposed)?;
     let gateways =
         Gateways { resequence: Duration::from_millis(held.ms), ..plan.gateways(&supposed) };
-    let course = Course { flows: cell.flows, omit: settings.omit, seconds: settings.seconds };
+    let course = runs.course(cell.flows);
     let mut all: Vec<(Outcome, [u64; 2])> = Vec::new();
-    for seed in 1..=settings.runs {
-        let [wan, _] = cell.wans(settings.rate_mbps, settings.host_mtu, u64::from(seed));
+    for seed in 1..=runs.runs {
+        let [wan, _] = cell.wans(setup, u64::from(seed));
         let in_flight = wan.in_flight() + wan.queue();
         let hosts = Hosts { mtu: wan.host_mtu, in_flight, congestion: cell.control.to_owned() };
         let net = Net::new(&hosts)?;
-        let _pair = Pair::start(&net, &settings.binary, &wan, Some(&gateways))?;
+        let _pair = Pair::start(&net, &setup.binary, &wan, Some(&gateways))?;
         let before = counters(&net)?;
         let outcome = tcp::measure(&net, tcp::EAST, &course)?;
         let after = counters(&net)?;
@@ -94,9 +96,9 @@ fn measure(held: &Held, settings: &Settings) -> Result<(String, String)> {
         held.ms,
         plan.code,
         plan.overhead,
-        settings.rate_mbps,
-        settings.seconds,
-        settings.runs,
+        setup.rate_mbps,
+        runs.seconds,
+        runs.runs,
         goodputs().fold(f64::INFINITY, f64::min),
         goodputs().fold(0.0, f64::max),
     );

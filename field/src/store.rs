@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mirror_store::store::{contents, missing};
 use serde::Deserialize;
 
 use crate::error::{Context, Error, Result};
@@ -131,8 +132,6 @@ pub struct By {
     pub by_level: Vec<u64>,
     /// By the far kernel's acknowledgement.
     pub by_ack: u64,
-    /// At once.
-    pub at_once: u64,
     /// By the mirror's answer.
     pub by_mirror: u64,
     /// How often the gateway said no more.
@@ -193,20 +192,14 @@ impl Store {
         Ok((seen(&clients)?, by))
     }
 
-    /// Which of the records that clients were told of the mirror's log has not, and how many they were told of; once
-    /// both ends have come to rest.
+    /// How many of the records that clients were told of the mirror's log has not, and how many they were told of;
+    /// once both ends have come to rest.
     ///
     /// # Errors
     /// A file can't be read.
     pub fn missing(&self, net: &Net) -> Result<(u64, u64)> {
         let path = |kind: &str| net.folder().join(format!("{}.{kind}", self.name));
-        let log = mirror_store::store::contents(&path("mirror")).context("the mirror's log")?;
-        let told = std::fs::read_to_string(path("told")).context("what clients were told")?;
-        let numbers = told.lines().map(|line| line.split('\t').next().unwrap_or("").parse::<u64>());
-        let numbers: std::result::Result<Vec<u64>, _> = numbers.collect();
-        let numbers = numbers.context("what clients were told")?;
-        let missing = numbers.iter().filter(|&&number| number > log.records.len() as u64).count();
-        Ok((missing as u64, numbers.len() as u64))
+        missing(&contents(&path("mirror"))?, &path("told"))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Tables of the documents: TSV files that grow row by row, so that a run that was interrupted goes on where it was.
 
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result};
+use crate::say::say;
 
 /// An open table. The first columns of a row, one or more, are its name.
 pub struct Table {
@@ -17,12 +19,21 @@ impl Table {
     /// The table at `path`, made if it is not there.
     ///
     /// # Errors
-    /// It has other columns, or can't be written.
+    /// It has other columns, ends within a row, or can't be read or written.
     pub fn open(path: &Path, columns: &str) -> Result<Table> {
-        let text = fs::read_to_string(path).unwrap_or_default();
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            text => text.context(path.display())?,
+        };
         if text.lines().next().is_some_and(|first| first != columns) {
             return Err(Error::new(format!(
                 "{}: has other columns than this version writes; expected {columns:?}; move it away",
+                path.display()
+            )));
+        }
+        if !text.is_empty() && !text.ends_with('\n') {
+            return Err(Error::new(format!(
+                "{}: ends within a row, as a full disk leaves it; expected whole ones; remove its last line",
                 path.display()
             )));
         }
@@ -44,12 +55,30 @@ impl Table {
         self.known.lines().any(|line| line.starts_with(&begins))
     }
 
-    /// Adds a row, which begins with its name.
+    /// Whether all rows have this value in a column, so that figures of one link do not stand among another's.
+    ///
+    /// # Errors
+    /// One has another.
+    pub fn insist(&self, column: &str, value: impl Display) -> Result<()> {
+        let (path, value) = (self.path.display(), value.to_string());
+        let mut rows = self.known.lines().map(|line| line.split('\t'));
+        let place = rows.next().and_then(|mut names| names.position(|name| name == column));
+        let Some(place) = place else { return Ok(()) };
+        match rows.filter_map(|mut row| row.nth(place)).find(|known| *known != value) {
+            None => Ok(()),
+            Some(known) => Err(Error::new(format!(
+                "{path}: has rows with {column} {known}; expected {value} as in those to come; move it away, or name \
+                 another --table"
+            ))),
+        }
+    }
+
+    /// Adds a row, which begins with its name, or several, with a line's end between them.
     ///
     /// # Errors
     /// The disk is full, or the like.
     pub fn add(&mut self, row: &str) -> Result<()> {
-        // One write, so that a row is there or is not.
+        // One write, so that all of it is there or nothing is.
         let line = format!("{row}\n");
         self.file.write_all(line.as_bytes()).context(self.path.display())?;
         self.known += &line;
@@ -70,12 +99,12 @@ impl Table {
             let name = name(cell);
             let place = format!("{:>3}/{} {name}", n + 1, cells.len());
             if self.has(&name) {
-                println!("{place}: is in {}", self.path.display());
+                say(format_args!("{place}: is in {}", self.path.display()));
                 continue;
             }
             let (row, said) = measure(cell)?;
             self.add(&format!("{name}\t{row}"))?;
-            println!("{place}: {said}");
+            say(format_args!("{place}: {said}"));
         }
         Ok(())
     }
@@ -107,6 +136,17 @@ mod tests {
         assert_eq!(measured, ["a", "b", "c"]);
         assert_eq!(fs::read_to_string(&path).unwrap(), "name\tvalue\na\t1\nb\t1\nc\t1\n");
         assert!(Table::open(&path, "name\tother").is_err());
+        let table = Table::open(&path, "name\tvalue").unwrap();
+        table.insist("value", 1).unwrap();
+        let said = table.insist("value", 2).unwrap_err().to_string();
+        assert!(said.contains("has rows with value 1; expected 2"), "{said}");
+        for (text, expected) in
+            [(&b"name\tvalue\na\t"[..], "ends within a row"), (b"\xff", "UTF-8")]
+        {
+            fs::write(&path, text).unwrap();
+            let said = Table::open(&path, "name\tvalue").err().unwrap().to_string();
+            assert!(said.contains(expected), "{said}");
+        }
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -10,16 +10,20 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use netsync::now_ns;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
+use crate::net::{Net, Place};
+use crate::process::Process;
 
 /// What a datagram begins with: its number and when it was sent, in nanoseconds.
 const STAMP: usize = 16;
 /// A number that counts as none: before a stream, for so many milliseconds, one each, until hosts know each other's
 /// addresses. What waits for that in a host's kernel may be dropped there.
 const WARMING: (u64, u32) = (u64::MAX, 500);
+/// Nobody sends more at once when a core was busy with something else.
+const BEHIND: u32 = 100;
 /// Without a datagram for so long, the stream has ended.
 const SILENCE: Duration = Duration::from_secs(3);
 /// A request, and the answer that it gets: some ten packets.
@@ -50,12 +54,7 @@ impl Times {
     }
 }
 
-fn now() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-/// Sends `rate` datagrams of `size` bytes a second to `to`, for so long.
+/// Sends `rate` datagrams of `size` bytes a second to `to`, at even times, for so long.
 ///
 /// # Errors
 /// There is no socket to be had.
@@ -68,12 +67,15 @@ pub fn send(to: SocketAddr, rate: u32, size: usize, seconds: u32) -> Result<()> 
         let _ = socket.send_to(&datagram, to);
         thread::sleep(Duration::from_millis(1));
     }
-    let begin = Instant::now();
+    let gap = Duration::from_secs(1) / rate.max(1);
+    let mut due = Instant::now();
     for number in 0..count {
-        let due = begin + Duration::from_nanos(number * 1_000_000_000 / u64::from(rate));
-        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let now_is = Instant::now();
+        due = due.max(now_is.checked_sub(gap * BEHIND).unwrap_or(now_is));
+        thread::sleep(due.saturating_duration_since(now_is));
+        due += gap;
         datagram[..8].copy_from_slice(&number.to_le_bytes());
-        datagram[8..STAMP].copy_from_slice(&now().to_le_bytes());
+        datagram[8..STAMP].copy_from_slice(&now_ns().to_le_bytes());
         // Nobody listens any more, or the host's own queue is full: it is lost, and counted as that.
         let _ = socket.send_to(&datagram, to);
     }
@@ -87,11 +89,15 @@ pub fn send(to: SocketAddr, rate: u32, size: usize, seconds: u32) -> Result<()> 
 pub fn receive(at: SocketAddr, count: u64) -> Result<Times> {
     let socket = UdpSocket::bind(at).context(at)?;
     eprintln!("listening");
+    take_times(&socket, count).context(at)
+}
+
+fn take_times(socket: &UdpSocket, count: u64) -> Result<Times> {
     let mut taken = vec![false; count as usize];
     let mut times = Times { sent: count, ns: Vec::with_capacity(count as usize) };
     let mut datagram = [0; 65536];
     // The first may take its time.
-    socket.set_read_timeout(Some(GIVEN_UP)).context(at)?;
+    socket.set_read_timeout(Some(GIVEN_UP)).map_err(Error::new)?;
     while times.ns.len() < count as usize {
         let len = match socket.recv(&mut datagram) {
             Ok(len) => len,
@@ -100,8 +106,8 @@ pub fn receive(at: SocketAddr, count: u64) -> Result<Times> {
             }
             Err(error) => return Err(Error::new(error)),
         };
-        let arrived = now();
-        socket.set_read_timeout(Some(SILENCE)).context(at)?;
+        let arrived = now_ns();
+        socket.set_read_timeout(Some(SILENCE)).map_err(Error::new)?;
         let word =
             |at: usize| datagram[at..at + 8].try_into().map(u64::from_le_bytes).unwrap_or_default();
         let (number, sent) = (usize::try_from(word(0)).unwrap_or(usize::MAX), word(8));
@@ -113,6 +119,18 @@ pub fn receive(at: SocketAddr, count: u64) -> Result<Times> {
     Ok(times)
 }
 
+/// Takes datagrams at `at`, and does nothing with them, until the process is ended.
+///
+/// # Errors
+/// The address is taken.
+pub fn take(at: SocketAddr) -> Result<()> {
+    let socket = UdpSocket::bind(at).context(at)?;
+    let mut datagram = [0; 65536];
+    loop {
+        socket.recv(&mut datagram).context(at)?;
+    }
+}
+
 /// Answers requests at `at` until the process is ended.
 ///
 /// # Errors
@@ -120,6 +138,11 @@ pub fn receive(at: SocketAddr, count: u64) -> Result<Times> {
 pub fn serve(at: SocketAddr) -> Result<()> {
     let listener = TcpListener::bind(at).context(at)?;
     eprintln!("listening");
+    answer(&listener);
+    Ok(())
+}
+
+fn answer(listener: &TcpListener) {
     for stream in listener.incoming() {
         let Ok(mut stream) = stream else { continue };
         thread::spawn(move || {
@@ -128,7 +151,6 @@ pub fn serve(at: SocketAddr) -> Result<()> {
             stream.read_exact(&mut request).and_then(|()| stream.write_all(&[0xA5; ANSWER]))
         });
     }
-    Ok(())
 }
 
 /// Asks `to` for so long from `clients` at once, each as soon as it has its answer: from connecting to the answer's
@@ -166,6 +188,17 @@ fn once(to: SocketAddr) -> Option<()> {
     stream.read_exact(&mut [0; ANSWER]).ok()
 }
 
+/// This program as one of these, in a namespace; its words are `field part`'s.
+///
+/// # Errors
+/// It can't be started.
+pub fn part(net: &Net, place: Place, name: &str, words: &[&str]) -> Result<Process> {
+    let this = std::env::current_exe().context("this program")?;
+    let mut command = net.inside(place, &this.to_string_lossy());
+    command.arg("part").args(words);
+    Process::start(net.folder(), name, command)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,19 +214,18 @@ mod tests {
 
     #[test]
     fn datagrams_and_requests_cross_this_host() {
-        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let free = || UdpSocket::bind(at(0)).unwrap().local_addr().unwrap();
-        let to = free();
-        let receiver = thread::spawn(move || receive(to, 200));
-        thread::sleep(Duration::from_millis(50));
+        let here = ("127.0.0.1", 0);
+        let socket = UdpSocket::bind(here).unwrap();
+        let to = socket.local_addr().unwrap();
+        let receiver = thread::spawn(move || take_times(&socket, 200));
         send(to, 1000, 100, 1).unwrap();
         let times = receiver.join().unwrap().unwrap();
         assert_eq!((times.sent, times.lost()), (200, 0));
         assert!(times.ns.is_sorted());
 
-        let to = TcpListener::bind(at(0)).unwrap().local_addr().unwrap();
-        thread::spawn(move || serve(to));
-        thread::sleep(Duration::from_millis(50));
+        let listener = TcpListener::bind(here).unwrap();
+        let to = listener.local_addr().unwrap();
+        thread::spawn(move || answer(&listener));
         let times = ask(to, 2, 1).unwrap();
         assert!(times.sent > 2 && times.lost() == 0, "{} of {}", times.lost(), times.sent);
     }

@@ -9,6 +9,7 @@ use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::net::{HOSTS, Net, Place, needs};
 use crate::process::Process;
+use crate::table::load_average;
 
 /// How long connecting, ending and telling the result may take beyond the measurement, on a path that loses much.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,7 +64,7 @@ pub fn measure(net: &Net, server: &str, course: &Course) -> Result<Outcome> {
     {
         command.args([flag, &value.to_string()]);
     }
-    let (load, before) = (load()?, times()?);
+    let (load, before) = (load_average(), times()?);
     let mut client = Process::start(net.folder(), "iperf3", command)?;
     client.wait(PATIENCE + Duration::from_secs(u64::from(course.omit + course.seconds)))?;
     let after = times()?;
@@ -95,9 +96,4 @@ fn times() -> Result<[u64; 2]> {
     let all: u64 = ticks.iter().take(8).sum();
     let idle: u64 = ticks.iter().skip(3).take(2).sum();
     Ok([all - idle, all])
-}
-
-fn load() -> Result<f64> {
-    let text = fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
-    text.split_whitespace().next().unwrap_or_default().parse().context("/proc/loadavg")
 }

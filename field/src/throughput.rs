@@ -1,32 +1,25 @@
 //! The throughput table: cells are run several times each, and become rows of a TSV file as they are done, so that
 //! a run that was interrupted goes on where it was.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cells::{Cell, Help, PUBLISHED};
 use crate::error::Result;
 use crate::kcptun::{self, Tunnel};
 use crate::net::{Hosts, Net};
 use crate::pair::{Gateways, Pair};
-use crate::plan::{Plan, RESIDUAL, explain, plan};
+use crate::plan::{Plan, explain, plan};
+use crate::setup::{Runs, Setup};
 use crate::table::Table;
-use crate::tcp::{self, Course, Outcome};
+use crate::tcp::{self, Outcome};
 
 /// How cells are run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The built `maelstrom`.
-    pub binary: PathBuf,
-    /// The WAN's rate, in Mb/s.
-    pub rate_mbps: u32,
-    /// The hosts' MTU.
-    pub host_mtu: u16,
-    /// How often each.
-    pub runs: u32,
-    /// How long each counts, in seconds.
-    pub seconds: u32,
-    /// How long each runs before it counts, in seconds.
-    pub omit: u32,
+    /// On what.
+    pub setup: Setup,
+    /// How often, and how long.
+    pub runs: Runs,
     /// As `lan.resequence` of the gateways, in ms.
     pub resequence_ms: u64,
 }
@@ -70,9 +63,9 @@ impl Row {
             cell.flows,
             cell.help.name(),
             if self.plan.is_some() { settings.resequence_ms } else { 0 },
-            settings.rate_mbps,
-            settings.host_mtu,
-            settings.seconds,
+            settings.setup.rate_mbps,
+            settings.setup.host_mtu,
+            settings.runs.seconds,
             self.outcomes.len(),
             self.goodput(),
             median(self.outcomes.iter().map(|outcome| outcome.retransmits as f64)),
@@ -91,24 +84,25 @@ pub fn run(cell: &Cell, settings: &Settings) -> Result<Row> {
     if cell.help == Help::Kcptun {
         kcptun::check()?;
     }
-    let [_, supposed] = cell.wans(settings.rate_mbps, settings.host_mtu, 1);
+    let Settings { setup, runs, resequence_ms } = settings;
+    let [_, supposed] = cell.wans(setup, 1);
     let plan = match cell.help {
         Help::Plain | Help::Kcptun => None,
-        Help::Published => Some(explain(&settings.binary, &supposed, PUBLISHED)?),
-        Help::Planned => Some(plan(&settings.binary, &supposed, RESIDUAL)?),
+        Help::Published => Some(explain(&setup.binary, &supposed, PUBLISHED)?),
+        Help::Planned => Some(plan(&setup.binary, &supposed)?),
     };
     let gateways = plan.as_ref().map(|plan| Gateways {
-        resequence: std::time::Duration::from_millis(settings.resequence_ms),
+        resequence: std::time::Duration::from_millis(*resequence_ms),
         ..plan.gateways(&supposed)
     });
-    let course = Course { flows: cell.flows, omit: settings.omit, seconds: settings.seconds };
+    let course = runs.course(cell.flows);
     let mut outcomes = Vec::new();
-    for seed in 1..=settings.runs {
-        let [wan, _] = cell.wans(settings.rate_mbps, settings.host_mtu, u64::from(seed));
+    for seed in 1..=runs.runs {
+        let [wan, _] = cell.wans(setup, u64::from(seed));
         let in_flight = wan.in_flight() + wan.queue();
         let hosts = Hosts { mtu: wan.host_mtu, in_flight, congestion: cell.control.to_owned() };
         let net = Net::new(&hosts)?;
-        let _pair = Pair::start(&net, &settings.binary, &wan, gateways.as_ref())?;
+        let _pair = Pair::start(&net, &setup.binary, &wan, gateways.as_ref())?;
         outcomes.push(match cell.help {
             Help::Kcptun => {
                 let _tunnel = Tunnel::start(&net, &wan)?;
@@ -127,6 +121,7 @@ pub fn run(cell: &Cell, settings: &Settings) -> Result<Row> {
 /// As [`run`], or the table can't be written.
 pub fn fill(table: &Path, cells: &[Cell], settings: &Settings) -> Result<()> {
     let mut table = Table::open(table, COLUMNS)?;
+    table.insist("rate_mbps", settings.setup.rate_mbps)?;
     table.fill(cells, Cell::name, |cell| {
         let row = run(cell, settings)?;
         let each: Vec<String> =
@@ -160,12 +155,8 @@ mod tests {
         let row =
             Row { plan: None, outcomes: vec![outcome(1.0, 9), outcome(2.0, 1), outcome(4.0, 5)] };
         let settings = Settings {
-            binary: PathBuf::new(),
-            rate_mbps: 500,
-            host_mtu: 1500,
-            runs: 3,
-            seconds: 20,
-            omit: 5,
+            setup: Setup { binary: "maelstrom".into(), rate_mbps: 500, host_mtu: 1500 },
+            runs: Runs { runs: 3, seconds: 20, omit: 5 },
             resequence_ms: 0,
         };
         let line = row.line(&cells::all()[0], &settings);

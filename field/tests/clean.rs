@@ -151,12 +151,14 @@ fn what_is_wrong_is_said_in_a_line_and_nothing_is_left() {
     let Some(_turn) = turn() else { return };
     for (arguments, expected) in [
         (&["throughput", "--only", "carrier-pigeon"][..], "expected part of one that --list shows"),
-        (&["mirror", "--only", "pigeon"], "--only pigeon: no row's name contains it"),
+        (&["mirror", "--only", "pigeon"], "--only pigeon: no cell's name contains it"),
         (&["disaster", "--runs", "0"], "0 is not in 1..=1000000"),
         (&["shell", "--delay", "-1"], "-1 is not in 1..=1000"),
         (&["shell", "--delay", "0"], "0 is not in 1..=1000"),
         (&["quicker"], "unrecognized subcommand 'quicker'"),
         (&["shell", "--loss", "0.7"], "--loss 0.7: expected 0 or more, below 0.5, e.g. 0.001"),
+        (&["shell", "--plain", "--burst", "0.5"], "--burst 0.5: expected a number of packets"),
+        (&["latency", "--runs", "3"], "unexpected argument '--runs'"),
         (&["shell", "--plain", "--congestion", "pigeon"], "as root: modprobe tcp_pigeon"),
         (&["shell", "--code", "none"], "plan: "),
     ] {

@@ -1,12 +1,13 @@
 //! A log on this host's disk.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::str::FromStr;
 
 use crate::record::{self, Contents};
-use crate::{Context, Result};
+use crate::{Context, Error, Result};
 
 /// When an append is durable here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,25 @@ pub fn contents(path: &Path) -> Result<Contents> {
     read(&File::open(path).context(&name)?).context(&name)
 }
 
+/// How many of the records that clients were told of a log has not, and how many they were told of.
+///
+/// # Errors
+/// What `clients --log` has written can't be read, or is something else.
+pub fn missing(log: &Contents, told: &Path) -> Result<(u64, u64)> {
+    let name = told.display();
+    let mut numbers = BTreeSet::new();
+    for line in fs::read_to_string(told).context(&name)?.lines() {
+        let number = line.split('\t').next().and_then(|word| word.parse::<u64>().ok());
+        numbers.insert(
+            number.filter(|&number| number > 0).ok_or_else(|| {
+                Error::new(format!("{name}: {line:?}: expected a record's number"))
+            })?,
+        );
+    }
+    let missing = numbers.iter().filter(|&&number| number > log.records.len() as u64).count();
+    Ok((missing as u64, numbers.len() as u64))
+}
+
 fn read(file: &File) -> io::Result<Contents> {
     record::read(BufReader::with_capacity(1 << 20, file))
 }
@@ -133,6 +153,14 @@ mod tests {
         store.append(&more, 4).unwrap();
         assert_eq!(store.behind(3).unwrap(), more);
         assert_eq!(store.behind(0).unwrap().len() as u64, whole + more.len() as u64);
-        assert_eq!(contents(&path).unwrap().records.len(), 4);
+        let log = contents(&path).unwrap();
+        assert_eq!(log.records.len(), 4);
+
+        let told = folder.path().join("told");
+        fs::write(&told, "4\t10\t20\n2\t11\t21\n5\t12\t22\n5\t12\t22\n").unwrap();
+        assert_eq!(missing(&log, &told).unwrap(), (1, 3));
+        fs::write(&told, "0\t10\t20\n").unwrap();
+        let said = missing(&log, &told).unwrap_err().to_string();
+        assert!(said.ends_with("expected a record's number"), "{said}");
     }
 }

@@ -1,9 +1,9 @@
-//! What goes wrong, in one line.
+//! What goes wrong, said in one line: what was got, what was expected, and how to mend it.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// One line: what was got, and what was expected.
+/// One line for whoever runs the program.
 #[derive(Debug)]
 pub struct Error(String);
 
@@ -11,9 +11,11 @@ pub struct Error(String);
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error that says this.
+    /// An error that says this. Further lines are joined to the first.
     pub fn new(text: impl fmt::Display) -> Error {
-        Error(text.to_string().replace('\n', "; "))
+        let text = text.to_string();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        Error(lines.collect::<Vec<_>>().join("; "))
     }
 }
 

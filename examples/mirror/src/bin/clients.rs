@@ -90,13 +90,17 @@ fn load(arguments: &Arguments) -> Result<()> {
         (0..arguments.clients).map(|_| Stream::connect(&arguments.connect)).collect();
     let streams = streams?;
     let begin_ns = now_ns();
-    let course = Arc::new(Course { begin_ns, end_ns: begin_ns + (seconds * 1e9) as u64, stop });
+    let course = Arc::new(Course {
+        begin_ns,
+        end_ns: begin_ns.saturating_add((seconds * 1e9) as u64),
+        stop,
+    });
     let (report, told) = channel();
     for (which, stream) in streams.into_iter().enumerate() {
         let (report, course) = (report.clone(), Arc::clone(&course));
         let payload = vec![which as u8; arguments.size as usize];
         let gap = rate.map(|rate| (f64::from(arguments.clients) * 1e9 / rate) as u64);
-        let first = gap.unwrap_or(0) * which as u64 / u64::from(arguments.clients);
+        let first = gap.unwrap_or(0) / u64::from(arguments.clients) * which as u64;
         match gap {
             None => drop(thread::spawn(move || closed(stream, &payload, &course, &report))),
             Some(gap) => {
@@ -109,7 +113,7 @@ fn load(arguments: &Arguments) -> Result<()> {
         }
     }
     drop(report);
-    let from_ns = begin_ns + (arguments.warm_up * 1e9) as u64;
+    let from_ns = begin_ns.saturating_add((arguments.warm_up * 1e9) as u64);
     // Up to ten minutes, in nanoseconds.
     let mut took = Histogram::<u64>::new_with_bounds(1, 600_000_000_000, 3).map_err(Error::new)?;
     let (mut count, mut last_ns) = (0, from_ns);
@@ -170,7 +174,7 @@ fn send(
     (first, gap): (u64, u64),
     sent: &Sender<u64>,
 ) {
-    let mut due = course.begin_ns + first;
+    let mut due = course.begin_ns.saturating_add(first);
     loop {
         let now = now_ns();
         if course.is_over(now) {
@@ -183,7 +187,7 @@ fn send(
         if sent.send(due).is_err() || ask(&mut stream, payload).is_err() {
             break;
         }
-        due += gap;
+        due = due.saturating_add(gap);
     }
     // What is not told within a second of the end is given up.
     thread::sleep(Duration::from_secs(1));

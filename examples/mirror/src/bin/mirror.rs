@@ -1,6 +1,5 @@
 //! The mirror: see the library's head. It serves one primary at a time.
 
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mirror_store::record::{Next, next};
-use mirror_store::store::{Durability, Store, contents};
+use mirror_store::store::{Durability, Store, contents, missing};
 use mirror_store::{Context, Error, Result, trouble};
 
 /// Keeps a copy of a primary's log
@@ -104,17 +103,8 @@ fn check(log: &Path, told: Option<&Path>, with: Option<&Path>) -> Result<()> {
     let here = contents(log)?;
     println!("records {}, torn {} bytes", here.records.len(), here.torn);
     if let Some(told) = told {
-        let text = std::fs::read_to_string(told).context(told.display())?;
-        let mut numbers = BTreeSet::new();
-        for line in text.lines() {
-            let number = line.split('\t').next().and_then(|word| word.parse::<u64>().ok());
-            let number = number.filter(|&number| number > 0);
-            numbers.insert(number.ok_or_else(|| {
-                Error::new(format!("{}: {line:?}: expected a record's number", told.display()))
-            })?);
-        }
-        let missing = numbers.iter().filter(|&&number| number > here.records.len() as u64).count();
-        println!("told {}, missing {missing}", numbers.len());
+        let (missing, told) = missing(&here, told)?;
+        println!("told {told}, missing {missing}");
     }
     if let Some(with) = with {
         let there = contents(with)?;
