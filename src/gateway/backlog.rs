@@ -48,10 +48,6 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(mbuf: Mbuf, repair: &Repair<'_>) -> Waiting {
-        Waiting { mbuf, outline: Outline::of(repair), more: 0 }
-    }
-
     /// The packet, and the repair if with it all of that has gone.
     pub(super) fn into_parts(self) -> (Mbuf, Option<Outline>) {
         (self.mbuf, (self.more == 0).then_some(self.outline))
@@ -147,18 +143,9 @@ impl Backlog {
         self.held == 0
     }
 
-    /// Takes a repair in. Where there is no room, the oldest of the longest layer goes, be it this one.
-    pub(super) fn push(&mut self, waiting: Waiting) {
-        let rank = self.rank(&waiting.outline);
-        if self.make_room(rank, footprint(waiting.mbuf.len())) {
-            self.append(rank, waiting);
-        } else {
-            self.count(&waiting.outline);
-        }
-    }
-
-    /// The same of a repair in several parts: all of them, or none.
-    pub(super) fn push_parts(&mut self, parts: &mut Burst, outline: &Outline) {
+    /// Takes a repair in, all of its parts or none. Where there is no room, the oldest of the longest layer
+    /// goes, be it this one.
+    pub(super) fn push(&mut self, parts: &mut Burst, outline: &Outline) {
         let rank = self.rank(outline);
         if !self.make_room(rank, parts.iter().map(|mbuf| footprint(mbuf.len())).sum()) {
             self.count(outline);

@@ -9,6 +9,7 @@ use super::io::{Receive, Transmit};
 use super::nack::asking::Asking;
 use super::nack::resender::Resender;
 use super::post::{CodeNews, Heard, Obeyed, ProtectOrder, Receiver, RecoverOrder, Sender};
+use super::protect::{Crossing, ProtectBy};
 use super::recover::Observer;
 use super::worker::Room;
 use super::{Blueprint, Protect, Recover, transparent};
@@ -96,39 +97,6 @@ pub fn recover_room<W: Receive + 'static, L: Transmit + 'static>(
 }
 
 /// A room's own methods of these names.
-macro_rules! protect_room {
-    ($room:ident) => {
-        fn obey(&mut self, orders: Receiver<ProtectOrder>, obeyed: Obeyed, news: Sender<CodeNews>) {
-            $room::obey(self, orders, obeyed, news);
-        }
-
-        fn give_back_keys(&mut self, spent: Sender<Sealing>) {
-            $room::give_back_keys(self, spent);
-        }
-
-        fn channel(&self) -> u8 {
-            $room::channel(self)
-        }
-
-        fn resend_with(&mut self, resender: Resender) {
-            $room::resend_with(self, resender);
-        }
-
-        fn answer(&mut self, teller: Teller) {
-            $room::answer(self, teller);
-        }
-
-        fn tell(&mut self, publisher: Publisher) {
-            $room::tell(self, publisher);
-        }
-
-        fn counters(&self) -> Arc<ProtectCounters> {
-            $room::counters(self)
-        }
-    };
-}
-
-/// The same.
 macro_rules! recover_room {
     ($room:ident, $verifies:literal) => {
         fn obey(
@@ -175,14 +143,36 @@ macro_rules! recover_room {
     };
 }
 
-use transparent::{Protect as TransparentProtect, Recover as TransparentRecover};
+use transparent::Recover as TransparentRecover;
 
-impl<L: Receive, W: Transmit> ProtectRoom for Protect<L, W> {
-    protect_room!(Protect);
-}
+impl<C: Crossing, L: Receive, W: Transmit> ProtectRoom for ProtectBy<C, L, W> {
+    fn obey(&mut self, orders: Receiver<ProtectOrder>, obeyed: Obeyed, news: Sender<CodeNews>) {
+        ProtectBy::obey(self, orders, obeyed, news);
+    }
 
-impl<L: Receive, W: Transmit> ProtectRoom for TransparentProtect<L, W> {
-    protect_room!(TransparentProtect);
+    fn give_back_keys(&mut self, spent: Sender<Sealing>) {
+        ProtectBy::give_back_keys(self, spent);
+    }
+
+    fn channel(&self) -> u8 {
+        ProtectBy::channel(self)
+    }
+
+    fn resend_with(&mut self, resender: Resender) {
+        ProtectBy::resend_with(self, resender);
+    }
+
+    fn answer(&mut self, teller: Teller) {
+        ProtectBy::answer(self, teller);
+    }
+
+    fn tell(&mut self, publisher: Publisher) {
+        ProtectBy::tell(self, publisher);
+    }
+
+    fn counters(&self) -> Arc<ProtectCounters> {
+        ProtectBy::counters(self)
+    }
 }
 
 impl<W: Receive, L: Transmit, O: Observer> RecoverRoom for Recover<W, L, O> {

@@ -1,15 +1,15 @@
-//! `protect` with keys: what it does between a frame and the outbox.
+//! What keys change between a frame and the outbox.
 
-use super::{Protect, ProtectConfig, Stamped};
-use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
+use super::Protect;
+use super::stamping::{ProtectConfig, Stamped, Stamping, spare};
+use crate::control::counters::ProtectCounters;
+use crate::dpdk::mbuf::Mbuf;
 use crate::fec::{Repair, SHORT, copy_short, seq};
 use crate::gateway::io::{Receive, Transmit};
-use crate::gateway::post;
 use crate::wire::encap::{MAX_OUTER, dscp_of};
 use crate::wire::repair;
 use crate::wire::seal::{KEYED_SHIM_LEN, Sealing, source_shim};
 use crate::wire::shim::SHIM_LEN;
-use arrayvec::ArrayVec;
 
 /// What a keyed source packet has in front of its frame, at most.
 const HEADERS: usize = MAX_OUTER + KEYED_SHIM_LEN;
@@ -19,6 +19,13 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     /// the configured mode. Until the first ones come, a room with keys sends nothing. Returns those
     /// before.
     pub fn set_keys(&mut self, sealing: Sealing) -> Option<Sealing> {
+        self.crossing.set_keys(sealing)
+    }
+}
+
+impl Stamping {
+    /// See [`Protect::set_keys`].
+    pub(super) fn set_keys(&mut self, sealing: Sealing) -> Option<Sealing> {
         debug_assert!(self.config.keys.is_some());
         if let Some(resender) = &mut self.resender {
             resender.forget();
@@ -26,35 +33,20 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         self.sealing.replace(sealing)
     }
 
-    /// Gives keys back through this when others have come: they hold memory, which no room frees.
-    pub fn give_back_keys(&mut self, spent: post::Sender<Sealing>) {
-        self.spent = Some(spent);
-    }
-
-    /// Control has agreed upon these.
-    #[cold]
-    pub(super) fn change_keys(&mut self, sealing: Sealing) {
-        let old = self.set_keys(sealing);
-        if let Some((spent, old)) = self.spent.as_ref().zip(old) {
-            // There is room: control lends no more than that.
-            spent.send(old);
-        }
-    }
-
-    /// The channel that it sends on.
-    pub fn channel(&self) -> u8 {
-        self.config.channel
-    }
-
     /// As `stamp`, with a tag. Encryption goes from the frame's buffer into another one, as the
     /// encoder still needs the frame; short frames are copied for it anyway.
-    pub(super) fn stamp_keyed(&mut self, mut mbuf: Mbuf) -> Option<Mbuf> {
+    #[inline]
+    pub(super) fn stamp_keyed(
+        &mut self,
+        seq: u64,
+        mut mbuf: Mbuf,
+        counters: &ProtectCounters,
+    ) -> Option<Mbuf> {
         let Some(Sealing { source: sealer, .. }) = &self.sealing else {
-            self.counters.no_keys.add(1);
+            counters.no_keys.add(1);
             return None;
         };
         let nth = self.stamped.len();
-        let seq = self.encoder.next_seq() + nth as u64;
         let frame = mbuf.data();
         let length = frame.len();
         let outer = &self.config.outer;
@@ -69,7 +61,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
         );
         // A number that is used up would come again, and no number may.
         if seq >= seq::LIMIT {
-            self.counters.seal_failed.add(1);
+            counters.seal_failed.add(1);
             return None;
         }
         let (packet, check, stamped);
@@ -81,7 +73,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 Some((sealed, check))
             });
             let Some(sealed) = sealed else {
-                self.counters.seal_failed.add(1);
+                counters.seal_failed.add(1);
                 return None;
             };
             (packet, check) = sealed;
@@ -92,7 +84,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 copy_short(frame, &mut self.copies[nth]);
             }
             let Some(front) = mbuf.prepend(in_front) else {
-                self.counters.no_headroom.add(1);
+                counters.no_headroom.add(1);
                 return None;
             };
             front.copy_from_slice(&headers[..in_front]);
@@ -100,7 +92,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
                 .data_mut()
                 .and_then(|bytes| sealer.seal(seq, &mut bytes[before..], KEYED_SHIM_LEN));
             let Some(tag) = sealed else {
-                self.counters.seal_failed.add(1);
+                counters.seal_failed.add(1);
                 return None;
             };
             check = tag;
@@ -124,16 +116,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     }
 }
 
-/// An empty packet.
-#[inline]
-fn spare(spare: &mut Burst, pool: &crate::dpdk::Mempool) -> Option<Mbuf> {
-    if spare.is_empty() {
-        pool.alloc_bulk(spare, BURST);
-    }
-    ArrayVec::pop(spare)
-}
-
-/// Makes a repair packet of this number; also says how long it is.
+/// Makes a repair packet of this number.
 #[inline]
 pub(super) fn emit(
     config: &ProtectConfig,
@@ -142,15 +125,14 @@ pub(super) fn emit(
     dscp: u8,
     mut mbuf: Mbuf,
     repair: &Repair<'_>,
-) -> Option<(Mbuf, u64)> {
+) -> Option<Mbuf> {
     let outer = &config.outer;
     let behind = repair::keyed_packet_len(repair);
-    let len = outer.len() + behind;
-    let packet = mbuf.append(len)?;
+    let packet = mbuf.append(outer.len() + behind)?;
     outer.write(packet, behind, dscp);
     let (channel, epoch) = (config.channel, config.epoch);
     let body = packet.get_mut(outer.len()..)?;
     let sealed = repair::emit_keyed(repair, channel, epoch, number, &sealing.repair, body);
     outer.seal(Some(packet));
-    sealed.then_some((mbuf, len as u64))
+    sealed.then_some(mbuf)
 }

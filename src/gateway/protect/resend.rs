@@ -1,48 +1,27 @@
-//! `protect` where packets are sent again: it asks the peer for a room that recovers, and answers the
-//! peer.
+//! Packets are sent again where the peer asks for them, and asked for where a room that recovers wants
+//! them.
 
-use super::Protect;
+use super::exit::Exit;
+use super::stamping::Stamping;
 use crate::dpdk::mbuf::BURST;
-use crate::gateway::io::{Receive, Transmit};
+use crate::gateway::io::Transmit;
 use crate::gateway::nack::Letter;
-use crate::gateway::nack::resender::Resender;
 use crate::gateway::post;
 use crate::gateway::steward::CONTROL_DSCP;
 use crate::wire::control::{self, Sender, Type};
 use crate::wire::nack::{NUMBERS, Nack};
 
-impl<L: Receive, W: Transmit> Protect<L, W> {
-    /// Has packets sent again, from now on: to be called before the first turn.
-    pub fn resend_with(&mut self, resender: Resender) {
-        self.resender = Some(Box::new(resender));
-    }
-
-    /// Whether something could be sent again at once if the WAN's rate lets it.
-    pub(super) fn resends(&self) -> bool {
-        self.resender.as_ref().is_some_and(|resender| resender.is_affordable())
-    }
-
-    /// Sends what other rooms ask for, and what the peer does, as far as port and rate take it.
+impl Stamping {
     #[inline]
-    pub(super) fn resend(&mut self, now: u64) {
-        if self.resender.is_some() {
-            self.take_letters(now);
-            if self.resender.as_ref().is_some_and(|resender| resender.is_due()) {
-                self.answer_peer(now);
-            }
-        }
-    }
-
-    #[inline]
-    fn take_letters(&mut self, now: u64) {
+    pub(super) fn take_letters<W: Transmit>(&mut self, now: u64, exit: &mut Exit<W>) {
         for _ in 0..post::ORDERS {
             let letter = self.resender.as_ref().and_then(|resender| resender.letters.receive());
             match letter {
                 None => return,
-                Some(Letter::Ask(nack)) => self.send_nack(now, &nack),
+                Some(Letter::Ask(nack)) => self.send_nack(now, exit, &nack),
                 Some(Letter::Asked(nack)) => {
                     if let Some(resender) = &mut self.resender {
-                        resender.take(now, &nack, self.config.epoch, &self.counters);
+                        resender.take(now, &nack, self.config.epoch, &exit.counters);
                     }
                 }
             }
@@ -50,7 +29,7 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
     }
 
     #[inline(never)]
-    fn send_nack(&mut self, now: u64, nack: &Nack) {
+    fn send_nack<W: Transmit>(&mut self, now: u64, exit: &mut Exit<W>, nack: &Nack) {
         let Some(resender) = &mut self.resender else { return };
         let sender = Sender { channel: self.config.channel, epoch: self.config.epoch };
         // No number comes twice, sent or not.
@@ -75,19 +54,20 @@ impl<L: Receive, W: Transmit> Protect<L, W> {
             Some(mbuf)
         });
         let sent = mbuf.is_some_and(|mbuf| {
-            if let Some(shaper) = &mut self.shaper {
+            if let Some(shaper) = &mut exit.shaper {
                 shaper.advance(now);
                 shaper.spend(mbuf.len());
             }
-            self.wan.push(now, mbuf)
+            exit.wan.push(now, mbuf)
         });
-        self.counters.nack_sent.add(u64::from(sent));
-        self.counters.nack_unsent.add(u64::from(!sent));
+        exit.counters.nack_sent.add(u64::from(sent));
+        exit.counters.nack_unsent.add(u64::from(!sent));
     }
 
     #[inline(never)]
-    fn answer_peer(&mut self, now: u64) {
-        let Protect { resender, shaper, wan, pool, counters, config, .. } = self;
+    pub(super) fn answer_peer<W: Transmit>(&mut self, now: u64, exit: &mut Exit<W>) {
+        let Stamping { resender, pool, config, .. } = self;
+        let Exit { wan, shaper, counters, .. } = exit;
         let Some(resender) = resender else { return };
         if let Some(shaper) = shaper {
             shaper.advance(now);

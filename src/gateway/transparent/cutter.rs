@@ -7,9 +7,10 @@
 //! * **Must not:** begin a repair that it has no packets for.
 
 use crate::dpdk::Mempool;
-use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
+use crate::dpdk::mbuf::{BURST, Burst};
 use crate::fec::{CheckKey, Repair};
 use crate::gateway::backlog::Outline;
+use crate::gateway::protect::Piece;
 use crate::wire::encap::Outer;
 use crate::wire::named::{
     Cut, MAX_PARTS, Part, emit_message, longest_message, message_len, part_key,
@@ -44,13 +45,6 @@ pub(super) struct Cutter {
     outer: Outer,
     /// How long a packet may be, from the shim on.
     room: usize,
-}
-
-/// A part's packet.
-pub(super) struct Piece {
-    pub(super) mbuf: Mbuf,
-    /// The repair, if this is its last part.
-    pub(super) outline: Option<Outline>,
 }
 
 impl Cutter {

@@ -5,13 +5,17 @@
 //! * **Fed by, feeds, runs on, must not:** as [`super::protect`] and [`super::recover`].
 
 mod cutter;
-mod protect;
+mod naming;
 mod recover;
 
-pub use protect::{Protect, ProtectConfig};
+pub use naming::{Naming, ProtectConfig};
 pub use recover::{Recover, RecoverConfig};
 
+use super::protect::ProtectBy;
 use crate::wire::outer::MIN_FRAME;
+
+/// [`super::Protect`] where frames cross as they are.
+pub type Protect<L, W> = ProtectBy<Naming, L, W>;
 
 /// The shortest frame on a wire, without FCS (IEEE 802.3, section 4.4.2): whoever sends a shorter one
 /// pads it.
