@@ -139,8 +139,10 @@ impl Config {
         let mut config: Config =
             toml::from_str(text).map_err(|error| located(path, text, &error))?;
         config.text = text.to_owned();
-        config.validate(path)?;
-        Ok(config)
+        match config.validate() {
+            Ok(()) => Ok(config),
+            Err((key, problem)) => Err(ConfigError::Value { path: path.to_owned(), key, problem }),
+        }
     }
 
     /// Which worker does what.

@@ -1,13 +1,12 @@
 //! Whether what a file says is possible, and whether its sections fit together.
 
 use std::ops::RangeInclusive;
-use std::path::Path;
 
+use super::Config;
 use super::encap::CarrierName;
 use super::link::{ControlSection, Reliability};
 use super::netsync::NetsyncSection;
 use super::workers::{MAX_CHANNELS, Split};
-use super::{Config, ConfigError};
 use crate::units::show_rate;
 use crate::wire::shim::Integrity;
 
@@ -18,18 +17,20 @@ const LONGEST_HELD: u64 = 1_000_000_000;
 /// How large the queue before it may be, in bytes: some packets at least.
 pub const QUEUES: RangeInclusive<u64> = 64 << 10..=1 << 30;
 
+/// The key that is refused; what was got, and what is expected.
+type Refusal = (&'static str, String);
+
 impl Config {
-    pub(super) fn validate(&self, path: &Path) -> Result<(), ConfigError> {
-        let bad = |key, problem| Err(ConfigError::Value { path: path.to_owned(), key, problem });
+    /// What is wrong with it: the key, and why.
+    pub(super) fn validate(&self) -> Result<(), Refusal> {
+        let bad = |key, problem| Err((key, problem));
         if !(68..=9600).contains(&self.lan.mtu) {
             return bad("lan.mtu", format!("got {}, expected 68 to 9600", self.lan.mtu));
         }
         if !(256..=9600).contains(&self.wan.mtu) {
             return bad("wan.mtu", format!("got {}, expected 256 to 9600", self.wan.mtu));
         }
-        if let Err((key, problem)) = self.wan.encapsulation() {
-            return bad(key, problem);
-        }
+        self.wan.encapsulation()?;
         if let Some(port) = self.lan.ports().find(|port| port.name() == self.wan.port.name()) {
             let name = port.name();
             return bad("wan.port", format!("got {name}, which is the LAN port; expected another"));
@@ -42,36 +43,24 @@ impl Config {
             let got = self.wan.queue;
             return bad("wan.queue", format!("got {got} bytes, expected 64KiB to 1GiB"));
         }
-        if let Err((key, problem)) = self.validate_keys() {
-            return bad(key, problem);
-        }
+        self.validate_keys()?;
         if self.lan.resequence > LONGEST_HELD {
             let got = self.lan.resequence / 1_000_000;
             return bad("lan.resequence", format!("got {got} ms, expected 0ms to 1s"));
         }
-        if let Err((key, problem)) = self.lan.validate_bridge() {
-            return bad(key, problem);
-        }
-        self.validate_code(path)?;
-        if let Some(Err((key, problem))) = self.netsync.as_ref().map(NetsyncSection::validate) {
-            return bad(key, problem);
-        }
-        if let Err((key, problem)) = self.link.validate() {
-            return bad(key, problem);
-        }
-        if let Some(Err((key, problem))) = self.control.as_ref().map(ControlSection::validate) {
-            return bad(key, problem);
-        }
-        let split = self.validate_workers(path)?;
-        if let Err((key, problem)) = self.validate_transparent(&split) {
-            return bad(key, problem);
-        }
+        self.lan.validate_bridge()?;
+        self.validate_code()?;
+        self.netsync.as_ref().map_or(Ok(()), NetsyncSection::validate)?;
+        self.link.validate()?;
+        self.control.as_ref().map_or(Ok(()), ControlSection::validate)?;
+        let split = self.validate_workers()?;
+        self.validate_transparent(&split)?;
         let limit = self.gateway.memory_limit;
         self.blueprint(&split).check(limit).or_else(|error| bad(error.key(), error.to_string()))
     }
 
     /// Whether frames that cross as they came can be treated as configured.
-    fn validate_transparent(&self, split: &Split) -> Result<(), (&'static str, String)> {
+    fn validate_transparent(&self, split: &Split) -> Result<(), Refusal> {
         if self.wan.encapsulation != CarrierName::Transparent {
             return Ok(());
         }
@@ -107,8 +96,8 @@ impl Config {
         Ok(())
     }
 
-    fn validate_code(&self, path: &Path) -> Result<(), ConfigError> {
-        let bad = |key, problem| Err(ConfigError::Value { path: path.to_owned(), key, problem });
+    fn validate_code(&self) -> Result<(), Refusal> {
+        let bad = |key, problem| Err((key, problem));
         let code = &self.code;
         let layers = code.layers.layers().len();
         if code.idle == 0 {
@@ -133,14 +122,10 @@ impl Config {
         if let Some(window) = code.window.filter(|window| !(256..=1 << 22).contains(window)) {
             return bad("code.window", format!("got {window}, expected 256 to {}", 1 << 22));
         }
-        match code.auto.as_ref().map(|auto| auto.validate(code)) {
-            Some(Err((key, problem))) => bad(key, problem),
-            _ => Ok(()),
-        }
+        code.auto.as_ref().map_or(Ok(()), |auto| auto.validate(code))
     }
 
-    fn validate_workers(&self, path: &Path) -> Result<Split, ConfigError> {
-        let bad = |key, problem| ConfigError::Value { path: path.to_owned(), key, problem };
+    fn validate_workers(&self) -> Result<Split, Refusal> {
         let expected = |got| format!("got {got}, expected 1 to {MAX_CHANNELS}");
         let channels = 1..=u16::from(MAX_CHANNELS);
         for (key, got) in [
@@ -149,10 +134,9 @@ impl Config {
             ("wan.queues", self.wan.queues),
         ] {
             if let Some(got) = got.filter(|got| !channels.contains(got)) {
-                return Err(bad(key, expected(got)));
+                return Err((key, expected(got)));
             }
         }
-        let split = Split::new(&self.workers, self.wan.peer_channels);
-        split.map_err(|problem| bad("worker", problem))
+        self.split().map_err(|problem| ("worker", problem))
     }
 }
