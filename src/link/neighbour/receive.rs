@@ -99,16 +99,7 @@ impl Neighbour {
                 let ip = Ipv4::new(ours, header.source, ICMP, reply.len() as u16);
                 self.send(from, ipv4::ETHERTYPE, &[ip.as_bytes(), &reply].concat(), send);
             }
-            Ok(Message::TooBig { mtu, packet }) => {
-                // The quoted packet is no whole one: only its addresses are looked at.
-                let quoted = packet.get(12..20).and_then(|quoted| quoted.split_first_chunk::<4>());
-                let is_ours = quoted.is_some_and(|(source, destination)| {
-                    *source == ours && self.is_peer_v4(destination)
-                });
-                if is_ours {
-                    self.say(now, 3, News::TooBig { mtu });
-                }
-            }
+            Ok(Message::TooBig { mtu, packet }) => self.too_big(now, mtu, packet.get(12..20)),
             _ => {}
         }
     }
@@ -154,25 +145,22 @@ impl Neighbour {
                     self.told(now, mac, solicited && destination == ours, send);
                 }
             }
-            Ok(Message::TooBig { mtu, packet }) => {
-                let quoted = packet.get(8..40).and_then(|quoted| quoted.split_first_chunk::<16>());
-                let is_ours = quoted.is_some_and(|(source, destination)| {
-                    *source == ours && self.is_peer_v6(destination)
-                });
-                if is_ours {
-                    self.say(now, 3, News::TooBig { mtu });
-                }
-            }
+            Ok(Message::TooBig { mtu, packet }) => self.too_big(now, mtu, packet.get(8..40)),
             _ => {}
         }
     }
 
-    fn is_peer_v4(&self, address: &[u8]) -> bool {
-        matches!(self.config.peer, IpAddr::V4(peer) if peer.octets() == address)
-    }
-
-    fn is_peer_v6(&self, address: &[u8]) -> bool {
-        matches!(self.config.peer, IpAddr::V6(peer) if peer.octets() == address)
+    /// A packet was too big, of which these are the addresses: news if it went from us to the peer. What is
+    /// quoted is no whole packet, so nothing else of it is looked at.
+    fn too_big(&mut self, now: u64, mtu: u32, addresses: Option<&[u8]>) {
+        let way = match (self.config.ours, self.config.peer) {
+            (IpAddr::V4(ours), IpAddr::V4(peer)) => [ours.octets(), peer.octets()].concat(),
+            (IpAddr::V6(ours), IpAddr::V6(peer)) => [ours.octets(), peer.octets()].concat(),
+            _ => return,
+        };
+        if addresses == Some(&way) {
+            self.say(now, 3, News::TooBig { mtu });
+        }
     }
 
     fn may_answer_ping(&mut self, now: u64) -> bool {
