@@ -13,19 +13,23 @@
 //! asked for (a gratuitous ARP, an unsolicited advertisement) is a reason to ask at once, nothing more. An
 //! address that was learnt stays in use until another answers: what is sent there may arrive.
 
+mod news;
+mod receive;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
-use std::fmt;
 use std::net::IpAddr;
 
 use zerocopy::IntoBytes;
 
 use crate::wire::arp::{self, Arp, Operation};
-use crate::wire::encap::{TAG_LEN, VLAN, link};
-use crate::wire::ipv4::{self, Ipv4};
+use crate::wire::encap::link;
 use crate::wire::ipv6::{self, Ipv6};
-use crate::wire::node::{ALL_NODES, ICMP, ICMPV6, Message, Over, multicast_mac, solicited_node};
-use crate::wire::outer::Ether;
+use crate::wire::node::{ALL_NODES, ICMPV6, Message, Over, multicast_mac, solicited_node};
 use crate::wire::parcel::Parcel;
+
+pub use news::News;
 
 /// How long an answer may take before the question is asked again, in nanoseconds.
 const RETRY: u64 = 250_000_000;
@@ -40,9 +44,6 @@ const ANNOUNCED_AGAIN: u64 = 1_000_000_000;
 /// How often the same trouble is news, and a claim to our address is answered (RFC 5227, section 2.4,
 /// DEFEND_INTERVAL).
 const SAME_NEWS: u64 = 10_000_000_000;
-/// Pings that are answered at once, and how long each takes to become possible again.
-const PINGS: u64 = 100;
-const PING: u64 = 10_000_000;
 /// The shortest Ethernet frame, without its FCS.
 const SHORTEST: usize = 60;
 const EVERYONE: [u8; 6] = [0xFF; 6];
@@ -64,81 +65,6 @@ pub struct NeighbourConfig {
     pub hop: IpAddr,
     /// The peer's.
     pub peer: IpAddr,
-}
-
-/// What an operator should know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
-    /// The next hop was found, or has moved.
-    Found {
-        /// Its address.
-        hop: IpAddr,
-        /// Where it is.
-        mac: [u8; 6],
-    },
-    /// It does not answer.
-    Silent {
-        /// Its address.
-        hop: IpAddr,
-    },
-    /// Two stations answer for one address.
-    Twice {
-        /// The address.
-        hop: IpAddr,
-        /// Who answered first, and is believed.
-        first: [u8; 6],
-        /// Who answered too.
-        second: [u8; 6],
-    },
-    /// Another station has our address.
-    Claimed {
-        /// The address.
-        ours: IpAddr,
-        /// Who.
-        mac: [u8; 6],
-    },
-    /// A router on the way can't pass our packets on.
-    TooBig {
-        /// What it could.
-        mtu: u32,
-    },
-}
-
-impl News {
-    /// Whether it is trouble.
-    pub fn is_bad(&self) -> bool {
-        !matches!(self, News::Found { .. })
-    }
-}
-
-impl fmt::Display for News {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |mac: &[u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
-        match self {
-            News::Found { hop, mac } => write!(f, "next hop {hop} is at {}", text(mac)),
-            News::Silent { hop } => write!(
-                f,
-                "next hop {hop} does not answer; expected a station with this address on the WAN: see \
-                 wan.gateway, wan.peer and wan.vlan"
-            ),
-            News::Twice { hop, first, second } => write!(
-                f,
-                "two stations answer for next hop {hop}: {}, which is used, and {}; expected one",
-                text(first),
-                text(second)
-            ),
-            News::Claimed { ours, mac } => write!(
-                f,
-                "{} has this gateway's address {ours} too; expected no other station with it",
-                text(mac)
-            ),
-            News::TooBig { mtu } => write!(
-                f,
-                "a router on the way to the peer carries packets of up to {mtu} bytes; expected a wan.mtu \
-                 that is no larger"
-            ),
-        }
-    }
 }
 
 /// See the module's head.
@@ -263,162 +189,6 @@ impl Neighbour {
         }
     }
 
-    /// A room has heard a frame at `now`.
-    pub fn handle(&mut self, now: u64, frame: &[u8], send: &mut impl FnMut(Parcel)) {
-        let Some((ether, mut packet)) = Ether::parse(frame) else { return };
-        let (to, from) = (ether.destination, ether.source);
-        let is_group = to[0] & 1 == 1;
-        if !(is_group || to == self.config.mac) || from == self.config.mac || !is_station(from) {
-            return;
-        }
-        let mut ethertype = ether.ethertype.get();
-        if let Some(vlan) = self.config.vlan {
-            let Some((&[a, b, c, d], rest)) = packet.split_first_chunk::<TAG_LEN>() else { return };
-            if ethertype != VLAN || u16::from_be_bytes([a & 0x0F, b]) != vlan {
-                return;
-            }
-            (ethertype, packet) = (u16::from_be_bytes([c, d]), rest);
-        }
-        match (ethertype, self.config.ours) {
-            (arp::ETHERTYPE, IpAddr::V4(ours)) => {
-                self.arp(now, is_group, ours.octets(), packet, send)
-            }
-            (ipv4::ETHERTYPE, IpAddr::V4(ours)) => {
-                self.icmp(now, from, ours.octets(), packet, send)
-            }
-            (ipv6::ETHERTYPE, IpAddr::V6(ours)) => {
-                self.icmpv6(now, from, ours.octets(), packet, send);
-            }
-            _ => {}
-        }
-    }
-
-    fn arp(
-        &mut self,
-        now: u64,
-        is_group: bool,
-        ours: [u8; 4],
-        packet: &[u8],
-        send: &mut impl FnMut(Parcel),
-    ) {
-        let Ok(arp) = Arp::parse(packet) else { return };
-        if arp.sender_mac == self.config.mac || !is_station(arp.sender_mac) {
-            return;
-        }
-        if arp.sender == ours {
-            return self.claimed(now, arp.sender_mac, send);
-        }
-        if IpAddr::from(arp.sender) == self.config.hop {
-            let solicited = arp.operation == Operation::Reply && arp.target == ours && !is_group;
-            self.told(now, arp.sender_mac, solicited, send);
-        }
-        if arp.operation == Operation::Request && arp.target == ours {
-            let reply = Arp {
-                operation: Operation::Reply,
-                sender_mac: self.config.mac,
-                sender: ours,
-                target_mac: arp.sender_mac,
-                target: arp.sender,
-            };
-            self.send(arp.sender_mac, arp::ETHERTYPE, &reply.emit(), send);
-        }
-    }
-
-    fn icmp(
-        &mut self,
-        now: u64,
-        from: [u8; 6],
-        ours: [u8; 4],
-        packet: &[u8],
-        send: &mut impl FnMut(Parcel),
-    ) {
-        let Ok((header, payload)) = Ipv4::parse(packet) else { return };
-        if header.destination != ours || header.protocol != ICMP {
-            return;
-        }
-        match Message::parse(payload, Over::V4) {
-            Ok(Message::EchoRequest(rest)) if self.may_answer_ping(now) => {
-                let mut reply = Vec::new();
-                Message::EchoReply(rest).emit(Over::V4, &mut reply);
-                let ip = Ipv4::new(ours, header.source, ICMP, reply.len() as u16);
-                self.send(from, ipv4::ETHERTYPE, &[ip.as_bytes(), &reply].concat(), send);
-            }
-            Ok(Message::TooBig { mtu, packet }) => {
-                // The quoted packet is no whole one: only its addresses are looked at.
-                let quoted = packet.get(12..20).and_then(|quoted| quoted.split_first_chunk::<4>());
-                let is_ours = quoted.is_some_and(|(source, destination)| {
-                    *source == ours && self.is_peer_v4(destination)
-                });
-                if is_ours {
-                    self.say(now, 3, News::TooBig { mtu });
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn icmpv6(
-        &mut self,
-        now: u64,
-        from: [u8; 6],
-        ours: [u8; 16],
-        packet: &[u8],
-        send: &mut impl FnMut(Parcel),
-    ) {
-        let Ok((header, payload)) = Ipv6::parse(packet) else { return };
-        let Ipv6 { source, destination, next_header, hop_limit, .. } = *header;
-        let group = solicited_node(ours);
-        if next_header != ICMPV6 || ![ours, group, ALL_NODES].contains(&destination) {
-            return;
-        }
-        let on_link = hop_limit == ON_LINK;
-        match Message::parse(payload, Over::V6 { source, destination }) {
-            Ok(Message::EchoRequest(rest)) if destination == ours && self.may_answer_ping(now) => {
-                let limit = crate::wire::encap::TTL;
-                self.send_icmpv6(from, ours, source, limit, &Message::EchoReply(rest), send);
-            }
-            Ok(Message::Solicitation { target, mac }) if on_link && target == ours => {
-                let unnamed = source == [0; 16];
-                let (to, at) = match unnamed {
-                    true => (ALL_NODES, multicast_mac(ALL_NODES)),
-                    false => (source, mac.filter(|mac| is_station(*mac)).unwrap_or(from)),
-                };
-                let mac = Some(self.config.mac);
-                let answer = Message::Advertisement { target, mac, solicited: !unnamed };
-                self.send_icmpv6(at, ours, to, ON_LINK, &answer, send);
-            }
-            Ok(Message::Advertisement { target, mac, solicited }) if on_link => {
-                let mac = mac.unwrap_or(from);
-                if mac == self.config.mac || !is_station(mac) {
-                    return;
-                }
-                if target == ours {
-                    self.claimed(now, mac, send);
-                } else if IpAddr::from(target) == self.config.hop {
-                    self.told(now, mac, solicited && destination == ours, send);
-                }
-            }
-            Ok(Message::TooBig { mtu, packet }) => {
-                let quoted = packet.get(8..40).and_then(|quoted| quoted.split_first_chunk::<16>());
-                let is_ours = quoted.is_some_and(|(source, destination)| {
-                    *source == ours && self.is_peer_v6(destination)
-                });
-                if is_ours {
-                    self.say(now, 3, News::TooBig { mtu });
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn is_peer_v4(&self, address: &[u8]) -> bool {
-        matches!(self.config.peer, IpAddr::V4(peer) if peer.octets() == address)
-    }
-
-    fn is_peer_v6(&self, address: &[u8]) -> bool {
-        matches!(self.config.peer, IpAddr::V6(peer) if peer.octets() == address)
-    }
-
     /// The next hop says where it is, in answer to us or by itself.
     fn told(&mut self, now: u64, mac: [u8; 6], solicited: bool, send: &mut impl FnMut(Parcel)) {
         let hop = self.config.hop;
@@ -469,13 +239,6 @@ impl Neighbour {
         self.news.push_back(news);
     }
 
-    fn may_answer_ping(&mut self, now: u64) -> bool {
-        let whole = self.pings_whole.max(now);
-        let may = whole - now < PINGS * PING;
-        self.pings_whole = if may { whole + PING } else { whole };
-        may
-    }
-
     fn send_icmpv6(
         &self,
         at: [u8; 6],
@@ -500,12 +263,3 @@ impl Neighbour {
         }
     }
 }
-
-/// Whether an Ethernet address is one station's.
-fn is_station(mac: [u8; 6]) -> bool {
-    mac[0] & 1 == 0 && mac != [0; 6]
-}
-
-#[cfg(test)]
-#[path = "neighbour_tests.rs"]
-mod tests;

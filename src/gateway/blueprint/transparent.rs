@@ -1,6 +1,7 @@
 //! A gateway on a circuit where nothing may be added to a packet.
 
-use super::{Blueprint, BlueprintError, MORE_RUNS, TAGS};
+use super::lengths::{MORE_RUNS, TAGS};
+use super::{Blueprint, BlueprintError};
 use crate::fec::EncoderConfig;
 use crate::fec::named::NamedConfig;
 use crate::fec::named::image::EXTRA;

@@ -1,6 +1,8 @@
 //! Tests of [`super`]: a network of stations that answer, in virtual time.
 
 use super::*;
+use crate::wire::ipv4::{self, Ipv4};
+use crate::wire::node::ICMP;
 use proptest::prelude::*;
 
 const US: [u8; 6] = [2, 0, 0, 0, 0, 1];
