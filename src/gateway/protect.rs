@@ -7,7 +7,7 @@
 //! * **Must not:** let a source packet wait for coding, or touch one after it was sent. Where the WAN has
 //!   a rate, one may wait for that, as the policy of [`super::shaper`] says.
 //!
-//! How frames cross, and how repairs speak of them, is a [`Crossing`]: [`Stamping`] puts headers in front
+//! How frames cross, and how repairs speak of them, is a `Crossing`: [`Stamping`] puts headers in front
 //! of frames, and [`super::transparent::Naming`] leaves them as they are.
 
 mod crossing;

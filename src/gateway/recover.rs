@@ -7,6 +7,7 @@
 //! * **Must not:** believe a byte before it is verified, deliver a frame twice, or let a source
 //!   packet wait for decoding.
 
+mod delivery;
 mod keyed;
 mod repeated;
 
@@ -18,10 +19,8 @@ use super::desk::{self, Desk};
 use super::fit;
 use super::flows::Acks;
 use super::inbound::{Inbound, Verdict};
-use super::io::{Outbox, Receive, Transmit, fetched};
-use super::nack::asking::Asking;
+use super::io::{Receive, Transmit, fetched};
 use super::post::{self, Heard, RecoverOrder, What};
-use super::resequence::Resequencer;
 use super::settings::Oversize;
 use super::worker::Room;
 use crate::control::counters::{Counter, RecoverCounters};
@@ -29,7 +28,6 @@ use crate::dpdk::mbuf::{BURST, Burst, Mbuf};
 use crate::dpdk::{Kept, Mempool, kept};
 use crate::fec::decoder::{Admission, RepairFate, RepairIn};
 use crate::fec::{CheckKey, Decoder, DecoderConfig, Rebuilt, SHORT, copy_short};
-use crate::link::measure::Measure;
 use crate::wire::Bad;
 use crate::wire::Report;
 use crate::wire::control;
@@ -40,6 +38,7 @@ use crate::wire::outer::Ether;
 use crate::wire::repair::{self, RepairHeader, repair_key};
 use crate::wire::seal::{KEYED_SHIM_LEN, Mode};
 use crate::wire::shim::{Integrity, Kind, SHIM_LEN, Shim, source_key};
+use delivery::{Delivery, Origin};
 use keyed::{Confirmation, Keyring};
 
 /// What `recover` is made of.
@@ -108,132 +107,13 @@ enum Frame {
     Kept(Kept),
 }
 
-/// The way out, apart from the decoder, which calls it.
-struct Delivery<L, O> {
-    lan: Outbox<L>,
-    /// Where rebuilt frames are made.
-    pool: Mempool,
-    observer: O,
-    counters: Arc<RecoverCounters>,
-    tally: Tally,
-    /// What the link does to this channel.
-    measure: Measure,
-    /// Who reads acknowledgements, if anyone does.
-    acks: Option<Box<Acks>>,
-    /// The length of the frames that SYNs may ask for.
-    clamp: Option<usize>,
-    /// The time of this turn.
-    now: u64,
-    /// Answers to hosts on the LAN, from those that protect, if this room sends them.
-    answers: Vec<post::Receiver<Answer>>,
-    /// Who has missing packets sent again, if anyone does.
-    asking: Option<Box<Asking>>,
-    /// Who holds frames behind a hole, if anyone does.
-    order: Option<Box<Resequencer<(Mbuf, Origin)>>>,
-}
-
-/// What a burst adds to the counters.
-#[derive(Default)]
-struct Tally {
-    wan_in: u64,
-    wan_in_bytes: u64,
-    delivered: u64,
-    delivered_bytes: u64,
-}
-
-/// How a frame got here.
-#[derive(Clone, Copy)]
-enum Origin {
-    Source,
-    Rebuilt,
-    Bypassed,
-}
-
-impl<L: Transmit, O: Observer> Delivery<L, O> {
-    /// Sends a frame on, which is source packet `seq` unless it was bypassed.
-    #[inline]
-    fn deliver(&mut self, now: u64, frame: Mbuf, origin: Origin, seq: u64) {
-        match self.order {
-            None => self.put(now, frame, origin, seq),
-            Some(_) => self.deliver_in_order(now, frame, origin, seq),
-        }
-    }
-
-    /// Puts a frame on the LAN.
-    #[inline]
-    fn put(&mut self, now: u64, mut frame: Mbuf, origin: Origin, seq: u64) {
-        let counters = &self.counters;
-        if let Some(max) = self.clamp {
-            frame = fit::clamp(frame, max, &self.pool, &counters.mss_clamped);
-        }
-        let len = frame.len() as u64;
-        if let Some(acks) = &mut self.acks {
-            acks.look(frame.data());
-        }
-        if !self.lan.push(now, frame) {
-            counters.lan_full.add(1);
-            return;
-        }
-        self.tally.delivered += 1;
-        self.tally.delivered_bytes += len;
-        match origin {
-            Origin::Source => self.observer.delivered(now, seq, false),
-            Origin::Rebuilt => {
-                counters.recovered.add(1);
-                self.observer.delivered(now, seq, true);
-            }
-            Origin::Bypassed => counters.bypassed.add(1),
-        }
-    }
-
-    /// Adds what was tallied to the counters.
-    fn publish(&mut self) {
-        let tally = std::mem::take(&mut self.tally);
-        self.counters.wan_in.add(tally.wan_in);
-        self.counters.wan_in_bytes.add(tally.wan_in_bytes);
-        self.counters.delivered.add(tally.delivered);
-        self.counters.delivered_bytes.add(tally.delivered_bytes);
-    }
-
-    #[inline(never)]
-    fn deliver_rebuilt(&mut self, now: u64, rebuilt: Rebuilt<'_>) -> Option<Kept> {
-        let Some(mbuf) = self.pool.copy_of(rebuilt.frame) else {
-            self.counters.no_mbuf.add(1);
-            return None;
-        };
-        let kept = mbuf.keep();
-        self.measure.rebuilt(now, rebuilt.seq, rebuilt.layer);
-        if let Some(asking) = &mut self.asking {
-            asking.holes_mut().filled(rebuilt.seq);
-        }
-        self.deliver(now, mbuf, Origin::Rebuilt, rebuilt.seq);
-        Some(kept)
-    }
-}
-
 impl<W: Receive, L: Transmit, O: Observer> Recover<W, L, O> {
     /// All memory but the packets' is allocated here; `pool` gives the frames that are rebuilt.
     pub fn new(config: RecoverConfig, wan: W, lan: L, pool: Mempool, observer: O) -> Self {
-        let counters = Arc::default();
         let decoder = Decoder::with(&config.decoder, Confirmation::Check(None));
         Recover {
             wan,
-            out: Delivery {
-                lan: Outbox::new(lan),
-                pool,
-                observer,
-                counters,
-                tally: Tally::default(),
-                measure: Measure::new(decoder.window()),
-                acks: None,
-                clamp: config.clamp,
-                now: 0,
-                answers: Vec::new(),
-                asking: None,
-                order: config
-                    .resequence
-                    .map(|(limit, most)| Box::new(Resequencer::new(limit, most))),
-            },
+            out: Delivery::new(&config, lan, pool, observer, decoder.window()),
             decoder,
             inbound: Inbound::default(),
             config,

@@ -1,6 +1,7 @@
 //! `recover` where missing packets are sent again, and where frames are held behind a hole.
 
-use super::{Confirmation, Delivery, Observer, Origin, Recover};
+use super::delivery::{Delivery, Origin};
+use super::{Confirmation, Observer, Recover};
 use crate::control::counters::RecoverCounters;
 use crate::dpdk::Kept;
 use crate::dpdk::mbuf::Mbuf;
