@@ -41,11 +41,14 @@ fn finds_codes_that_do_what_is_asked_the_cheapest_first() {
     let folder = tempfile::tempdir().unwrap();
     // Seconds of CPU time, behind which it is killed: it takes two, on however busy a machine.
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -t 20 && exec \"$0\" plan $1", env!("CARGO_BIN_EXE_maelstrom")]);
-    command.arg(
-        "--loss 0.01 --burst 20 --rate 10Gbps --packet 1500 --rtt 100ms --residual 1e-7 \
-         --latency 10ms --json",
-    );
+    command.args([
+        "-c",
+        "ulimit -t 20 && exec \"$0\" plan \"$@\"",
+        env!("CARGO_BIN_EXE_maelstrom"),
+    ]);
+    let line = "--loss 0.01 --burst 20 --rate 10Gbps --packet 1500 --rtt 100ms --residual 1e-7 \
+                --latency 10ms --json";
+    command.args(line.split_whitespace());
     let ended = Process::spawn(folder.path(), "plan", command).end();
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let codes = codes(&ended.stdout);
