@@ -203,8 +203,8 @@ fn vhost() -> Outcome {
     let (server, client) = (server?, client?);
     let (mut transmit, mut receive) = (client.tx_queue(0)?, server.rx_queue(0)?);
     let mut got = Burst::new();
-    // The two shake hands in threads of their own.
-    for _ in 0..500 {
+    // The two shake hands in threads of their own: up to two minutes, on a busy machine.
+    for _ in 0..12_000 {
         let mut burst: Burst = pool.copy_of(&[9; 64]).into_iter().collect();
         transmit.burst(&mut burst);
         if receive.burst(&mut got) > 0 {

@@ -171,9 +171,10 @@ fn crosses(case: &Case) {
             assert!(gateways.iter_mut().all(Process::is_running), "{}", gateways[n].stderr());
             parts::gaps(&watch.stderr()).len() > before
         });
-        let gap = parts::gaps(&watch.stderr())[before];
-        // It takes a second or so, and says nothing of how busy the machine is.
-        assert!(gap < 5000 + started.as_millis() as u64, "{}: {gap} ms", case.name);
+        let [gap, absent] = parts::gaps(&watch.stderr())[before];
+        // It takes a second or so, besides what the machine has no core for.
+        let allowed = 5000 + started.as_millis() as u64 + absent;
+        assert!(gap < allowed, "{}: {gap} ms of {allowed}", case.name);
         eprintln!(
             "{}: {side} killed and started again: {gap} ms without an echo, of which {} until it ran",
             case.name,
@@ -187,7 +188,7 @@ fn crosses(case: &Case) {
             gateways[0].stderr().matches("is at").count() == 2
         });
         // It may be found before it is missed; what crosses below has found it.
-        let gap = parts::gaps(&watch.stderr()).get(before).copied();
+        let gap = parts::gaps(&watch.stderr()).get(before).map(|[gap, _]| *gap);
         eprintln!("{}: the router got another MAC address: {gap:?} ms without an echo", case.name);
     }
     drop(watch);

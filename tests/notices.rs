@@ -171,6 +171,7 @@ fn every_kind_of_line_as_json() {
     gateway.segment.workers[0].notice(&Notice::Code { generation });
     gateway.segment.workers[1].close(slot, Closed::Fin);
     wait_until("the new code", || gateway.said().contains("8:5,7+g1"));
+    wait_until("the new state", || gateway.said().contains("peer down"));
     gateway.repair(1235);
     let ended = watch.end();
     assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
@@ -428,7 +429,9 @@ fn a_gateway_that_hangs_is_no_gateway() {
     let folder = tempfile::tempdir().unwrap();
     let segment = Segment::create(&config()).unwrap();
     let _server = server(&folder.path().join("socket"), segment.file.try_clone().unwrap());
-    wait_until("its death", || run(folder.path(), "--state").status == Some(2));
+    wait_until("its death", || {
+        run(folder.path(), "--state").stderr.contains("its heartbeat has stopped")
+    });
     refused(folder.path(), "--state", &["its heartbeat has stopped"]);
     let ended = run(folder.path(), "--json --seconds 0.1");
     assert_eq!(ended.status, Some(0), "{ended:?}");

@@ -9,12 +9,12 @@ mod common;
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use maelstrom::lab::compare::{Comparison, compare};
 
-use common::{Ended, Process, distinct, maelstrom, read_capture, wait_until, write_capture};
+use common::{
+    Ended, Process, distinct, maelstrom, read_capture, wait_for_delivery, wait_until, write_capture,
+};
 
 /// West and east, up and waiting for a WAN. Their files are named after them.
 struct Pair {
@@ -28,7 +28,7 @@ fn configuration(side: &str, lan: &str, wan: &str) -> String {
     format!(
         "[gateway]\nside = \"{side}\"\nkeys = \"none\"\nhugepages = false\nidle = \"rest\"\n[lan]\nport = \"{lan}\"\n\
          [wan]\nport = \"{wan}\"\nmtu = 1900\n[code]\nlayers = \"20:97,101,103+g1\"\n\
-         [[worker]]\nrooms = [\"protect\", \"recover\"]\n"
+         [control]\nsocket = \"{side}.ctl\"\n[[worker]]\nrooms = [\"protect\", \"recover\"]\n"
     )
 }
 
@@ -118,13 +118,7 @@ fn every_frame_crosses_a_wan_that_loses_one_in_a_hundred_both_ways() {
     });
     let mut pair = Pair::start(path, "");
     let wan = pair.wan(path, &["--delay", "5ms", "--loss", "iid:0.01", "--seed", "3"]);
-    for (sent, received) in &ways {
-        // The PMD writes whole blocks; the last one comes when the port closes.
-        let whole = size(sent) - 4096;
-        wait_until(&format!("{}", received.display()), || size(received) >= whole);
-    }
-    // And what is in that block has long been on its way.
-    thread::sleep(Duration::from_millis(500));
+    wait_for_delivery(path, &mut [("west", &mut pair.west), ("east", &mut pair.east)], 20_000);
     let gateways = pair.end();
     wan.signal("TERM");
     let wan = wan.end();

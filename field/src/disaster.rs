@@ -17,7 +17,7 @@
 //! end, half a second at least before the death, since its process takes a loss model at its start only.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Map, Value, json};
@@ -44,6 +44,9 @@ const CLIENTS: u32 = 2;
 const SIZE: u32 = 4096;
 /// Packets a second of other hosts.
 const BESIDE: u32 = 10_000;
+/// The mirrors have all that comes once none of their logs has grown for so long; what they are given to come to that.
+const QUIET: Duration = Duration::from_secs(1);
+const SETTLED: Duration = Duration::from_secs(20);
 /// How long records flow before the death, at least; up to a fifth of a second more, differently for each run.
 const FLOW: Duration = Duration::from_millis(1500);
 const COLUMNS: &str =
@@ -106,8 +109,9 @@ fn die(loss: Loss, run: u32, setup: &Setup) -> Result<Vec<Fate>> {
     stores.iter().for_each(|store| store.primary.signal(Signal::KILL));
     west.kill();
     stores.iter_mut().for_each(|store| store.primary.kill());
-    // What is in flight arrives, and is written.
+    // What is in flight arrives, and is written, however slow the disk.
     interrupt::sleep(DELAY + Duration::from_millis(300))?;
+    settle(&net, &stores)?;
     let mut fates = Vec::new();
     for ((store, clients), policy) in stores.iter_mut().zip(&mut clients).zip(POLICIES) {
         clients.wait(Duration::from_secs(20))?;
@@ -117,6 +121,20 @@ fn die(loss: Loss, run: u32, setup: &Setup) -> Result<Vec<Fate>> {
         fates.push(Fate { policy, told, missing, median_us });
     }
     Ok(fates)
+}
+
+/// Waits until the mirrors write nothing more.
+fn settle(net: &Net, stores: &[Store]) -> Result<()> {
+    let sizes = || stores.iter().map(|store| store.mirrored(net)).collect::<Vec<u64>>();
+    let (mut before, mut since) = (sizes(), Instant::now());
+    interrupt::wait(SETTLED, || {
+        let now = sizes();
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+        Ok(since.elapsed() >= QUIET)
+    })?;
+    Ok(())
 }
 
 /// Adds the deaths that the table does not have yet: a row for each policy.

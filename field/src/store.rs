@@ -192,6 +192,12 @@ impl Store {
         Ok((seen(&clients)?, by))
     }
 
+    /// Bytes of the mirror's log, so far.
+    pub fn mirrored(&self, net: &Net) -> u64 {
+        let log = net.folder().join(format!("{}.mirror", self.name));
+        std::fs::metadata(log).map_or(0, |log| log.len())
+    }
+
     /// How many of the records that clients were told of the mirror's log has not, and how many they were told of;
     /// once both ends have come to rest.
     ///

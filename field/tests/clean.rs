@@ -203,7 +203,7 @@ fn an_interrupt_leaves_nothing() {
 fn what_a_killed_laboratory_leaves_the_next_removes() {
     let Some(_turn) = turn() else { return };
     let folder = Folder::new("killed");
-    let script = folder.script("sleep 100");
+    let script = folder.script("exec sleep 100");
     let mut child =
         start(field(&["shell", "--delay", "2", "--code", "8:1,20,40"]).env("SHELL", &script));
     wait_until("the WAN", || is_running(child.id()));

@@ -227,7 +227,8 @@ extern "C" {
 // next call that fails.
 const char *ns_error(void);
 
-// Connects to the gateway that listens on the Unix socket `path`. NULL on failure, see ns_error().
+// Connects to the gateway that listens on the Unix socket `path`, which has two seconds to answer: do
+// so before anything waits for it. NULL on failure, see ns_error().
 // Once connected it outlives its gateway: the next call finds the gateway's successor by itself.
 //
 // Required: `path` is a string.

@@ -3,13 +3,15 @@
 mod stand_in;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +20,7 @@ use netsync::{
     ConnectError, Event, FlowKey, Group, Notice, Reached, Segment, Server, ServerConfig,
     ServerError, State, Subscriber, Target, WaitError, WaitMode, now_ns,
 };
-use stand_in::{Manner, StandIn, config};
+use stand_in::{Manner, StandIn, config, connect};
 
 const LONG: Duration = Duration::from_secs(60);
 const ROLE: &str = "NETSYNC_TEST_ROLE";
@@ -30,6 +32,18 @@ fn process(role: &str, path: &Path) -> Command {
     command.env(ROLE, format!("{role} {}", path.display()));
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command
+}
+
+/// Held while a child is made: between its fork and its exec it keeps open all that this process has, so that
+/// what is closed here meanwhile is not closed for whoever is at the other end.
+fn forks() -> MutexGuard<'static, ()> {
+    static FORKS: Mutex<()> = Mutex::new(());
+    FORKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    let _forks = forks();
+    command.spawn()
 }
 
 /// What the process prints first, behind what the test harness does.
@@ -65,14 +79,14 @@ fn other_process() {
             thread::sleep(LONG);
         }
         "reader" => {
-            let subscriber = Subscriber::connect(path).unwrap();
+            let subscriber = connect(path).unwrap();
             let mut notices = subscriber.notices(0).unwrap().unwrap();
             println!("says: reading");
             loop {
                 notices.poll();
             }
         }
-        "connect" => match Subscriber::connect(path) {
+        "connect" => match connect(path) {
             Ok(_) => println!("says: connected"),
             Err(error) => println!("says: {error}"),
         },
@@ -84,9 +98,9 @@ fn other_process() {
 fn readers_notice_that_the_gateway_was_killed_and_find_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
-    let mut gateway = process("gateway", &path).spawn().unwrap();
+    let mut gateway = spawn(&mut process("gateway", &path)).unwrap();
     let mirror = says(&mut gateway);
-    let subscriber = Subscriber::connect(&path).unwrap();
+    let subscriber = connect(&path).unwrap();
     let epoch = subscriber.epoch().unwrap();
     let mut notices = subscriber.notices(1).unwrap().unwrap();
     let stream = TcpStream::connect(&mirror).unwrap();
@@ -146,8 +160,10 @@ fn what_a_dead_gateway_has_said_is_not_believed_of_a_new_flow() {
     config.heartbeat_timeout = Duration::from_secs(3600);
     let mut segment = Segment::create(&config).unwrap();
     segment.control.publish_code("1:1", 1, &stand_in::bounds());
+    // Until it is known what has become of the server.
+    let _forks = forks();
     let server = stand_in::server(&path, segment.file.try_clone().unwrap());
-    let subscriber = Subscriber::connect(&path).unwrap();
+    let subscriber = connect(&path).unwrap();
     let key = FlowKey::v4([10, 0, 0, 1], 1, [10, 0, 0, 2], 2);
     let slot = segment.workers[0].open(&key, 0, false, now_ns()).slot;
     segment.workers[0].level(slot, 1, 1000);
@@ -166,12 +182,12 @@ fn killed_readers_disturb_nobody() {
     config.heartbeat_timeout = Duration::from_secs(3600);
     let mut segment = Segment::create(&config).unwrap();
     let _server = stand_in::server(&path, segment.file.try_clone().unwrap());
-    let subscriber = Subscriber::connect(&path).unwrap();
+    let subscriber = connect(&path).unwrap();
     let mut mine = subscriber.notices(0).unwrap().unwrap();
     let worker = &mut segment.workers[0];
     let mut generation = 0;
     for _ in 0..5 {
-        let mut reader = process("reader", &path).spawn().unwrap();
+        let mut reader = spawn(&mut process("reader", &path)).unwrap();
         assert_eq!(says(&mut reader), "reading");
         for _ in 0..10_000 {
             worker.notice(&Notice::Code { generation });
@@ -180,7 +196,7 @@ fn killed_readers_disturb_nobody() {
         }
         kill(reader);
     }
-    assert!(Subscriber::connect(&path).is_ok());
+    assert!(connect(&path).is_ok());
 }
 
 #[test]
@@ -201,7 +217,7 @@ fn whoever_may_not_connect_is_told_what_it_takes() {
         // Nobody: neither owner nor group. The binary may be where only root may read.
         command.uid(65534).gid(65534);
     }
-    let Ok(mut child) = command.spawn() else {
+    let Ok(mut child) = spawn(&mut command) else {
         eprintln!("skipped: the test binary is not readable by an unprivileged user");
         return;
     };
@@ -230,7 +246,7 @@ fn a_socket_is_taken_from_the_dead_alone() {
     assert!(matches!(start(None), Err(ServerError::InUse(_))));
     drop(first);
     // Another process: what this one binds is also in the children that other tests are starting.
-    let mut gateway = process("gateway", &path).spawn().unwrap();
+    let mut gateway = spawn(&mut process("gateway", &path)).unwrap();
     says(&mut gateway);
     kill(gateway);
     assert!(path.exists());
@@ -250,7 +266,7 @@ fn a_server_ends_while_a_process_that_it_has_seen_started_lives() {
     let path = dir.path().join("socket");
     let segment = Segment::create(&config()).unwrap();
     let server = stand_in::server(&path, segment.file);
-    let child = Command::new("sleep").arg(LONG.as_secs().to_string()).spawn().unwrap();
+    let child = spawn(Command::new("sleep").arg(LONG.as_secs().to_string())).unwrap();
     let before = Instant::now();
     drop(server);
     assert!(before.elapsed() < LONG / 2);
@@ -267,11 +283,25 @@ fn what_is_no_gateway_is_told_from_one() {
     let listener = UnixListener::bind(&path).unwrap();
     let hello =
         |words: &[u64]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<_>>();
+    // Whoever has lost patience with it before may come again.
     let greet = |bytes: Vec<u8>| {
-        thread::scope(|scope| {
-            scope.spawn(|| listener.accept().unwrap().0.write_all(&bytes).unwrap());
-            Subscriber::connect(&path).unwrap_err()
-        })
+        let done = AtomicBool::new(false);
+        let answer = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let mut stream = listener.accept().unwrap().0;
+                    let _ = stream.write_all(&bytes);
+                    // Closing it is not enough: children that other tests are starting hold it too.
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
+            });
+            let answer = connect(&path);
+            done.store(true, Ordering::Relaxed);
+            // It may wait for somebody.
+            UnixStream::connect(&path).unwrap();
+            answer
+        });
+        answer.unwrap_err()
     };
     let foreign = |error: &ConnectError| matches!(error, ConnectError::Foreign(_));
     assert!(foreign(&greet(b"HTTP/1.1 400 Bad Request\r\n".to_vec())));
@@ -297,7 +327,7 @@ fn a_gateway_that_dies_leaves_the_kernel_s_word() {
     let mut stream = TcpStream::connect(mirror.local_addr().unwrap()).unwrap();
     let _far = mirror.accept().unwrap().0;
     let stand_in = StandIn::start(&path, Manner::Silent);
-    let subscriber = Subscriber::connect(&path).unwrap();
+    let subscriber = connect(&path).unwrap();
     let mut flow = subscriber.flow(&stream).unwrap();
     drop(stand_in);
     stream.write_all(b"record").unwrap();

@@ -34,7 +34,7 @@ fn room() -> Room {
     let mut segment = Segment::create(&config).unwrap();
     segment.control.publish_code("20:97,101,103+g1", 3, &bounds());
     let server = stand_in::server(&path, segment.file.try_clone().unwrap());
-    let subscriber = Subscriber::connect(&path).unwrap();
+    let subscriber = stand_in::connect(&path).unwrap();
     Room { dir, segment, _server: server, subscriber }
 }
 
@@ -300,7 +300,7 @@ fn a_socket_s_flow_is_found_and_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
     let stand_in = StandIn::start(&path, Manner::Anchored);
-    let subscriber = Subscriber::connect(&path).unwrap();
+    let subscriber = stand_in::connect(&path).unwrap();
     let mut stream = connect(&stand_in);
     let mut flow = subscriber.flow(&stream).unwrap();
     for mode in [WaitMode::Spin, WaitMode::Block] {
@@ -309,6 +309,9 @@ fn a_socket_s_flow_is_found_and_waited_for() {
         stream.write_all(&[0; 5000]).unwrap();
         // The stand-in may not have seen the connection yet: then the kernel's word will do.
         flow.wait(offset, Target::Acked, LONG).unwrap();
+    }
+    while flow.sent().is_err() {
+        std::thread::yield_now();
     }
     stream.write_all(&[0; 100]).unwrap();
     let outcome = flow.wait(10_100, Target::Probability(1e-6), LONG).unwrap();
@@ -382,7 +385,7 @@ fn a_connection_survives_its_gateway() {
     first.workers[0].sent(slot, 1000, 1, now_ns());
     first.workers[0].level(slot, 1, 900);
     first.control.heartbeat(now_ns());
-    let subscriber = Subscriber::connect(&path).unwrap();
+    let subscriber = stand_in::connect(&path).unwrap();
     let mut flow = subscriber.flow(&copy).unwrap();
     assert_eq!(flow.watermark(1), Ok(900));
     let epoch = subscriber.epoch().unwrap();

@@ -1,6 +1,7 @@
 //! What the tests of the command share: processes that always end, captures made from a seed.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -8,6 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use maelstrom::lab::capture::{CaptureWriter, for_each_frame};
+#[cfg(feature = "dpdk")]
+use netsync::{ConnectError, Subscriber};
+use serde_json::Value;
 
 /// Longer than anything takes on a busy machine: reached only when something hangs.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -111,6 +115,45 @@ pub fn maelstrom(folder: &Path, arguments: &[&str]) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maelstrom"));
     command.args(arguments).current_dir(folder);
     Process::spawn(log.path(), "maelstrom", command).end()
+}
+
+/// What `maelstrom ctl status` says, by the socket `side`.ctl in `folder`.
+pub fn status(folder: &Path, side: &str) -> Value {
+    let socket = format!("{side}.ctl");
+    let ended = maelstrom(folder, &["ctl", "--socket", &socket, "status", "--json"]);
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+}
+
+/// Waits until each of these gateways has delivered so many frames. After long patience it goes on all the same:
+/// whoever looks at what came says what is missing.
+pub fn wait_for_delivery(folder: &Path, gateways: &mut [(&str, &mut Process)], frames: u64) {
+    let start = Instant::now();
+    for (side, process) in gateways {
+        let delivered = || status(folder, side)["counters"]["recover"]["delivered"].as_u64();
+        while start.elapsed() < PATIENCE && delivered() < Some(frames) {
+            assert!(process.is_running(), "ended: {}", process.stderr());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Subscribes, however long a busy machine keeps the thread that serves readers from its core.
+#[cfg(feature = "dpdk")]
+pub fn subscribe(path: impl AsRef<Path>) -> Result<Subscriber, ConnectError> {
+    let start = Instant::now();
+    loop {
+        match Subscriber::connect(&path) {
+            Err(ConnectError::Io { .. }) if start.elapsed() < PATIENCE => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// Fails at once where a program is missing that a test would else call in vain.
+pub fn needs(program: &str, package: &str) {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    assert!(found, "{program}: not found; as root: apt-get install {package}");
 }
 
 /// Random numbers (splitmix64) that a seed replays.

@@ -8,10 +8,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use netsync::{State, Subscriber};
+use netsync::State;
 
 use super::{configuration, count, standing, status};
-use crate::common::{Process, wait_until};
+use crate::common::{Process, subscribe, wait_until};
 
 /// Holds the namespaces while it lives.
 fn holder(folder: &Path) -> Option<Process> {
@@ -57,11 +57,11 @@ fn a_gateway_that_dies_is_missed_and_one_that_comes_back_is_found() {
         fs::write(path.join(format!("{side}.toml")), text).unwrap();
     }
     let mut gateways = ["west", "east"].map(|side| gateway(path, &holder, side));
-    let reads = |side: &str| Subscriber::connect(path.join(format!("{side}.sock"))).unwrap();
+    let reads = |side: &str| subscribe(path.join(format!("{side}.sock"))).unwrap();
     for side in ["west", "east"] {
         let reader = reads(side);
         wait_until("a peer", || standing(path, side) == "up");
-        wait_until("a reader to hear of it", || reader.state().unwrap() == State::PROTECTED);
+        wait_until("a reader to hear of it", || reader.state() == Ok(State::PROTECTED));
     }
     // Either of them, twice.
     for (dies, lives) in [(1, "west"), (0, "east"), (1, "west"), (0, "east")] {
@@ -70,11 +70,11 @@ fn a_gateway_that_dies_is_missed_and_one_that_comes_back_is_found() {
         let before = status(path, lives)["peer"]["epoch"].clone();
         gateways[dies].signal("KILL");
         wait_until("its death to be noticed", || standing(path, lives) == "down");
-        wait_until("a reader to hear of it", || reader.state().unwrap() == State::PEER_DOWN);
+        wait_until("a reader to hear of it", || reader.state() == Ok(State::PEER_DOWN));
         assert_eq!(status(path, lives)["gateway"]["mode"], "drop");
         gateways[dies] = gateway(path, &holder, side);
         wait_until("its return to be noticed", || standing(path, lives) == "up");
-        wait_until("a reader to hear of it", || reader.state().unwrap() == State::PROTECTED);
+        wait_until("a reader to hear of it", || reader.state() == Ok(State::PROTECTED));
         let status = status(path, lives);
         assert_ne!(status["peer"]["epoch"], before);
         assert_eq!(count(&status, "recover", "bad_check"), 0);

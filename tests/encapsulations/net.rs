@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, id};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::common::Process;
@@ -59,8 +60,13 @@ impl Wan {
     }
 }
 
-/// Whether this test can be run here.
+/// Whether these tests can be run here. Tried once: two at a time would be in each other's way.
 pub fn is_possible() -> bool {
+    static POSSIBLE: OnceLock<bool> = OnceLock::new();
+    *POSSIBLE.get_or_init(probe)
+}
+
+fn probe() -> bool {
     let works = |program: &str, arguments: &[&str]| {
         Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
     };

@@ -13,6 +13,8 @@ pub const ROLE: &str = "MAELSTROM_TEST_ROLE";
 const PORT: u16 = 7007;
 /// What crosses by TCP each way, on each connection.
 const STREAM: usize = 2 << 20;
+/// A turn of the watch that takes longer is one that it had no core for.
+const TURN: Duration = Duration::from_millis(20);
 /// Without an echo for so long is a gap.
 const GAP: Duration = Duration::from_millis(100);
 
@@ -118,13 +120,19 @@ fn datagrams(to: SocketAddr, seed: u64) {
     }
 }
 
-/// Sends a datagram each few milliseconds, and says after each gap how long no echo came.
+/// Sends a datagram each few milliseconds, and says after each gap how long no echo came, and for how much of that
+/// it had no core itself.
 fn watch() {
     let socket = socket(to_far()[0]);
     socket.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
     let mut last = None::<Instant>;
     let mut buffer = [0; 100];
+    let (mut turn, mut absent) = (Instant::now(), Duration::ZERO);
     loop {
+        let now = Instant::now();
+        absent += Some(now - std::mem::replace(&mut turn, now))
+            .filter(|it| *it > TURN)
+            .unwrap_or_default();
         // Errors are unreachability that the kernel was told of.
         let _ = socket.send(&[7; 50]);
         if socket.recv(&mut buffer).is_ok() {
@@ -132,18 +140,21 @@ fn watch() {
             match last {
                 None => eprintln!("echoes come"),
                 Some(last) if now - last > GAP => {
-                    eprintln!("gap of {} ms", (now - last).as_millis())
+                    let [gap, absent] = [now - last, absent].map(|it| it.as_millis());
+                    eprintln!("gap of {gap} ms, absent for {absent} ms")
                 }
                 _ => {}
             }
-            last = Some(now);
+            (last, absent) = (Some(now), Duration::ZERO);
             thread::sleep(Duration::from_millis(2));
         }
     }
 }
 
-/// The gaps that a watch has told of, in milliseconds.
-pub fn gaps(said: &str) -> Vec<u64> {
+/// The gaps that a watch has told of, and for how much of each it had no core: in milliseconds.
+pub fn gaps(said: &str) -> Vec<[u64; 2]> {
     let gaps = said.lines().filter_map(|line| line.strip_prefix("gap of ")?.strip_suffix(" ms"));
-    gaps.map(|gap| gap.parse().unwrap()).collect()
+    // A line that is not whole yet has no second part.
+    let parts = gaps.filter_map(|gap| gap.split_once(" ms, absent for "));
+    parts.map(|(gap, absent)| [gap, absent].map(|it| it.parse().unwrap())).collect()
 }

@@ -15,7 +15,7 @@ use netsync::{
 };
 use tempfile::TempDir;
 
-use crate::common::Random;
+use crate::common::{Random, subscribe};
 use crate::control::Gateway;
 use crate::harness::{EAST, EPOCH, SHIM, WEST, blueprint, frames, source};
 
@@ -167,7 +167,7 @@ impl Storage {
         let path = folder.path().join("socket");
         let server = ServerConfig { path: path.clone(), mode: 0o600, group: None };
         let server = Server::start(&server, segment.file).unwrap();
-        let subscriber = Subscriber::connect(path).unwrap();
+        let subscriber = subscribe(path).unwrap();
         Storage { subscriber, flow: None, _served: (server, folder, segment.control) }
     }
 

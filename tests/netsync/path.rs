@@ -21,7 +21,7 @@ use maelstrom::wire::tcp::{Flag, Segment as TcpSegment};
 use netsync::{Control, Segment, SegmentConfig, Server, ServerConfig, Subscriber, now_ns};
 use tempfile::TempDir;
 
-use crate::common::Random;
+use crate::common::{Random, subscribe};
 use crate::truth::Truth;
 
 /// What happens to packets on the way east.
@@ -147,7 +147,7 @@ impl Bench {
         Bench {
             random: Random(seed),
             truth: Truth::default(),
-            subscriber: Subscriber::connect(path).expect("a segment"),
+            subscriber: subscribe(path).expect("a segment"),
             now: 0,
             control: segment.control,
             _served: (server, folder),

@@ -12,7 +12,7 @@ use netsync::{
 };
 use tempfile::TempDir;
 
-use crate::common::Random;
+use crate::common::{Random, subscribe};
 use crate::frames::{LanFrame, TCP_HEADERS, Tcp};
 use crate::truth::Truth;
 
@@ -180,10 +180,7 @@ impl Watch {
             truth: Truth::default(),
             anchored: HashMap::new(),
             readers: HashMap::new(),
-            // On a busy machine the server's thread may be late.
-            subscriber: (0..50)
-                .find_map(|_| Subscriber::connect(path.clone()).ok())
-                .expect("a segment"),
+            subscriber: subscribe(path).expect("a segment"),
             control: segment.control,
             levels,
             news: 0,

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{PATIENCE, Process, maelstrom, wait_until};
+use crate::common::{PATIENCE, Process, needs, status, wait_until};
 
 const EAST: &str = "10.78.0.2";
 const ROLE: &str = "MAELSTROM_TEST_ROLE";
@@ -130,10 +130,7 @@ fn counter(stdout: &str, room: &str, name: &str) -> u64 {
 
 /// What a gateway says of its peer.
 fn peer_is_up(folder: &Path, side: &str) -> bool {
-    let socket = format!("{side}.ctl");
-    let status = maelstrom(folder, &["ctl", "--socket", &socket, "status", "--json"]);
-    let said: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
-    said["peer"]["standing"] == "up"
+    status(folder, side)["peer"]["standing"] == "up"
 }
 
 fn cross(mtu: u16, loss: &str) {
@@ -194,5 +191,6 @@ fn kernels_talk_through_a_circuit_of_their_own_mtu() {
         eprintln!("skipped: needs namespaces (unshare -Urn), ip, nsenter and /dev/net/tun");
         return;
     }
+    needs("ping", "iputils-ping");
     cross(1500, "iid:0.01");
 }

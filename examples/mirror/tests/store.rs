@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,18 @@ const MIRROR: &str = env!("CARGO_BIN_EXE_mirror");
 const CLIENTS: &str = env!("CARGO_BIN_EXE_clients");
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Held while a child is made, and while a port is looked for: between its fork and its exec a child keeps open
+/// all that this process has, the port too.
+fn forks() -> MutexGuard<'static, ()> {
+    static FORKS: Mutex<()> = Mutex::new(());
+    FORKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn spawn(command: &mut Command) -> Child {
+    let _forks = forks();
+    command.spawn().unwrap()
+}
+
 struct Running(Child, PathBuf);
 
 impl Running {
@@ -21,7 +34,7 @@ impl Running {
         let said = folder.join(format!("{name}.err"));
         let mut command = Command::new(program);
         command.args(arguments.split(' ')).current_dir(folder).stdin(Stdio::null());
-        let child = command.stderr(File::create(&said).unwrap()).spawn().unwrap();
+        let child = spawn(command.stderr(File::create(&said).unwrap()));
         let mut running = Running(child, said);
         running.wait_for("running");
         running
@@ -55,11 +68,14 @@ impl Drop for Running {
 
 fn run(folder: &Path, program: &str, arguments: &str) -> Output {
     let arguments = arguments.split(' ').filter(|it| !it.is_empty());
-    Command::new(program).args(arguments).current_dir(folder).output().unwrap()
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped())).wait_with_output().unwrap()
 }
 
 /// A port that was free a moment ago.
 fn port() -> u16 {
+    let _forks = forks();
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -82,8 +98,8 @@ fn what_was_told_is_there_and_the_mirror_catches_up() {
     };
     let mirror = Running::start(folder, "mirror", MIRROR, &serve);
     let first = primary("remote");
-    let closed = clients(folder, "--clients 8 --seconds 0.3 --size 700 --log told.tsv");
-    let rated = clients(folder, "--clients 3 --rate 300 --seconds 0.3 --log more.tsv");
+    let closed = clients(folder, "--clients 8 --seconds 2 --size 700 --log told.tsv");
+    let rated = clients(folder, "--clients 3 --rate 300 --seconds 2 --log more.tsv");
     assert!(closed["told"].as_u64().unwrap() > 8, "{closed}");
     assert!(rated["told"].as_u64().unwrap() > 20, "{rated}");
     for seen in [closed, rated] {
@@ -112,7 +128,7 @@ fn what_was_told_is_there_and_the_mirror_catches_up() {
     assert!(mirror.said().contains("cut off a torn tail of"), "{}", mirror.said());
     let third = primary("remote");
     assert!(third.said().contains("cut off a torn tail of 9 bytes"), "{}", third.said());
-    clients(folder, "--seconds 0.1 --log last.tsv");
+    clients(folder, "--seconds 2 --log last.tsv");
     third.kill();
     let [here, there] =
         ["primary.log", "mirror.log"].map(|log| contents(&folder.join(log)).unwrap().records);

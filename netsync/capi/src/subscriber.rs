@@ -31,7 +31,8 @@ const _: () = assert!(
 #[allow(non_camel_case_types)]
 pub struct ns_subscriber(pub(crate) Subscriber);
 
-/// Connects to the gateway that listens on the Unix socket `path`. NULL on failure, see ns_error().
+/// Connects to the gateway that listens on the Unix socket `path`, which has two seconds to answer: do
+/// so before anything waits for it. NULL on failure, see ns_error().
 /// Once connected it outlives its gateway: the next call finds the gateway's successor by itself.
 ///
 /// # Safety

@@ -23,8 +23,11 @@ use crate::layout::{BEAT, CONSTANTS, HEADER, Header, LayoutError, MAGIC, STATE, 
 use crate::memory::Memory;
 use crate::{Code, FlowKey, State, groups, now_ns};
 
-/// A gateway that does not greet within this time is stuck.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// A gateway that does not greet within this time is stuck, for whoever connects for the first time: that one
+/// loses nothing by waiting until a busy machine has a core for the thread that greets.
+pub(super) const FIRST: Duration = Duration::from_secs(2);
+/// The same for a reader that looks for its gateway's successor, in the middle of its work.
+pub(super) const AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(super) struct Attachment {
@@ -45,9 +48,10 @@ pub(super) struct Found {
 }
 
 impl Attachment {
-    pub(super) fn connect(path: &Path) -> Result<Attachment, ConnectError> {
+    /// To the gateway at `path`, if it takes the connection, and greets, within `patience` each.
+    pub(super) fn connect(path: &Path, patience: Duration) -> Result<Attachment, ConnectError> {
         let io = |source: io::Error| ConnectError::Io { path: path.to_owned(), source };
-        let link = dial(path).map_err(|error| match error.kind() {
+        let link = dial(path, patience).map_err(|error| match error.kind() {
             ErrorKind::NotFound => ConnectError::Missing(path.to_owned()),
             ErrorKind::ConnectionRefused => ConnectError::Gone(path.to_owned()),
             ErrorKind::PermissionDenied => {
@@ -55,7 +59,7 @@ impl Attachment {
             }
             _ => io(error),
         })?;
-        link.set_read_timeout(Some(PATIENCE)).map_err(io)?;
+        link.set_read_timeout(Some(patience)).map_err(io)?;
         let link = OwnedFd::from(link);
         let file = greeted(&link, path)?;
         let attached = Memory::attach(&file).map_err(|error| io(error.into()))?;
@@ -147,8 +151,8 @@ impl Attachment {
     }
 }
 
-/// Connects, but never waits for a listener that is stuck with a full backlog.
-fn dial(path: &Path) -> io::Result<UnixStream> {
+/// Connects, but does not wait for long for a listener that is stuck with a full backlog.
+fn dial(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     let flags = SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(
         rustix::net::AddressFamily::UNIX,
@@ -157,7 +161,7 @@ fn dial(path: &Path) -> io::Result<UnixStream> {
         None,
     )?;
     let stream = UnixStream::from(socket);
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(patience))?;
     rustix::net::connect(&stream, &rustix::net::SocketAddrUnix::new(path)?)?;
     Ok(stream)
 }

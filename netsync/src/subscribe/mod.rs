@@ -31,7 +31,7 @@ use rustix::net::{SocketAddrAny, getpeername, getsockname};
 
 use crate::kernel::Tcp;
 use crate::{Code, FlowKey, State, now_ns};
-use attachment::Attachment;
+use attachment::{AGAIN, Attachment, FIRST};
 
 pub use batch::{Pending, poll_many, wait_any};
 pub use error::{ConnectError, FlowError, WaitError};
@@ -57,11 +57,12 @@ struct Shared {
 }
 
 impl Subscriber {
-    /// Connects to the gateway that listens on `path`. Once connected, a subscriber outlives its
-    /// gateway: the next call after another has taken its place finds that one.
+    /// Connects to the gateway that listens on `path`, which has two seconds to answer: do so before
+    /// anything waits for it. Once connected, a subscriber outlives its gateway: the next call after
+    /// another has taken its place finds that one.
     pub fn connect(path: impl AsRef<Path>) -> Result<Subscriber, ConnectError> {
         let path = path.as_ref().to_owned();
-        let attachment = Arc::new(Attachment::connect(&path)?);
+        let attachment = Arc::new(Attachment::connect(&path, FIRST)?);
         let current = Mutex::new(attachment);
         Ok(Subscriber(Arc::new(Shared { path, current, sought_ns: Mutex::new(0) })))
     }
@@ -137,7 +138,7 @@ impl Subscriber {
             return Err(WaitError::Dead);
         }
         *sought_ns = now;
-        let attachment = Attachment::connect(&self.0.path).map_err(|_| WaitError::Dead)?;
+        let attachment = Attachment::connect(&self.0.path, AGAIN).map_err(|_| WaitError::Dead)?;
         if !attachment.lives(now_ns()) {
             return Err(WaitError::Dead);
         }

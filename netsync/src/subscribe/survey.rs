@@ -166,6 +166,7 @@ fn read(entry: &Entry<'_>, worker: usize, slot: usize) -> Option<FlowStatus> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::connect;
     use super::*;
     use crate::layout::Geometry;
     use crate::{Class, Closed, Segment, SegmentConfig, Server, ServerConfig, now_ns};
@@ -181,7 +182,7 @@ mod tests {
         let segment = Segment::create(&SegmentConfig { geometry, heartbeat_timeout }).unwrap();
         let config = ServerConfig { path: dir.path().join("socket"), mode: 0o600, group: None };
         let server = Server::start(&config, segment.file.try_clone().unwrap()).unwrap();
-        let subscriber = Subscriber::connect(&config.path).unwrap();
+        let subscriber = connect(&config.path).unwrap();
         (dir, segment, server, subscriber)
     }
 
