@@ -31,7 +31,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// All tables, one after the other, as they are in docs/evaluation: about two hours
+    /// All tables, one after the other, as they are in docs/evaluation: about two and a half hours
     All,
     /// TCP's goodput across the link, cell by cell, as rows of a table
     Throughput {
@@ -139,7 +139,7 @@ struct Choice {
 #[derive(Args)]
 struct Course {
     /// How often each
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
     /// How many seconds count
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=3600))]

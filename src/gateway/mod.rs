@@ -7,7 +7,8 @@
 //!            +-----------------------------------------+
 //! ```
 //!
-//! Where nothing may be added to a packet, those of [`transparent`] take their places.
+//! Where nothing may be added to a packet, [`transparent`] says how frames cross, and has a room that recovers
+//! them.
 //!
 //! Where a port has a queue for each of several workers, each has its own `protect` or `recover`.
 //! Where it has not, [`dispatch`] receives for them, and [`gather`] sends.

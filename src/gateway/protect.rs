@@ -152,7 +152,7 @@ impl<C: Crossing, L: Receive, W: Transmit> ProtectBy<C, L, W> {
     }
 
     /// Changes the code, between two turns; see [`Encoder::switch`]. Packets from the number that is
-    /// returned on have the new one.
+    /// returned on have the new one. Where frames are named, its span is no larger than the configured one.
     ///
     /// # Errors
     /// Gives `codes` back as long as the code before the last change was not taken back.
@@ -220,6 +220,7 @@ impl<C: Crossing, L: Receive, W: Transmit> ProtectBy<C, L, W> {
                 return Class::TooBig(too_big);
             }
         }
+        // A frame for bridges would be taken by the first bridge on the way.
         if !link_local && mbuf.is_contiguous() && self.crossing.bypasses(ether, mbuf, self.mode) {
             return Class::Bypass;
         }
@@ -250,8 +251,8 @@ impl<C: Crossing, L: Receive, W: Transmit> ProtectBy<C, L, W> {
             }
             Class::Bypass => (mbuf, false),
             Class::Cross => {
-                let (next, nth) = (self.encoder.next_seq(), self.exit.wan.len());
-                match self.crossing.take(mbuf, next, nth, self.mode, &self.exit.counters) {
+                let (next, place) = (self.encoder.next_seq(), self.exit.wan.len());
+                match self.crossing.take(mbuf, next, place, self.mode, &self.exit.counters) {
                     Some(taken) => taken,
                     None => return,
                 }
@@ -271,7 +272,7 @@ impl<C: Crossing, L: Receive, W: Transmit> ProtectBy<C, L, W> {
         let ProtectBy { crossing, encoder, exit, .. } = self;
         let count = crossing.taken();
         if count > 0
-            && let Some(idle) = exit.sources(now, count, encoder.next_seq() + count as u64)
+            && let Some(idle) = exit.note_sources(now, count, encoder.next_seq() + count as u64)
         {
             encoder.hurry(idle);
         }

@@ -180,13 +180,8 @@ impl Shaper {
         self.queue.is_empty() && self.backlog.as_ref().is_none_or(Backlog::is_empty)
     }
 
-    /// Whether a repair may leave that comes from the encoder.
-    #[inline]
-    pub(super) fn lets_repair(&self) -> bool {
-        self.backlog.is_some() || self.bucket.is_open(Line::Full, 0)
-    }
-
     /// Whether the rate lets a packet go at once, sources apart.
+    #[inline]
     pub(super) fn is_open(&self) -> bool {
         self.bucket.is_open(Line::Full, 0)
     }

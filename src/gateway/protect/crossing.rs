@@ -56,17 +56,18 @@ pub trait Crossing: Send {
     /// How long a frame with this header may be to be taken, if any is in this mode.
     fn longest(&self, ether: &Ether, mode: Mode) -> Option<usize>;
 
-    /// Whether this frame, which is not taken, crosses all the same, without protection.
+    /// Whether this frame, which is not taken, crosses all the same, without protection. It is in one buffer,
+    /// and none for bridges.
     fn bypasses(&self, ether: &Ether, mbuf: &Mbuf, mode: Mode) -> bool;
 
-    /// Takes a frame, before which `next` source packets were encoded and `nth` packets wait to be sent.
-    /// Returns the packet that carries it and whether it is protected; `None` if it was dropped, and
+    /// Takes a frame, which will be at this `place` in the outbox. `next` source packets were encoded before
+    /// this burst: those taken of it come on top. Returns the packet that carries it and whether it is protected; `None` if it was dropped, and
     /// counted as that.
     fn take(
         &mut self,
         mbuf: Mbuf,
         next: u64,
-        nth: usize,
+        place: usize,
         mode: Mode,
         counters: &ProtectCounters,
     ) -> Option<(Mbuf, bool)>;
@@ -81,7 +82,8 @@ pub trait Crossing: Send {
     fn encode(&mut self, now: u64, encoder: &mut Encoder);
 
     /// Makes the next packet out of the repairs that are due, counting those that can't be sent; `None`
-    /// when none can be made now.
+    /// when none can be made now. A repair has at most [`BURST`] packets, and after one that failed midway the
+    /// next call begins another.
     fn next_piece(&mut self, encoder: &mut Encoder, counters: &ProtectCounters) -> Option<Piece>;
 
     /// Whether further packets of the last repair are yet to be made.

@@ -89,7 +89,7 @@ impl<W: Transmit> Exit<W> {
     /// So many protected frames were sent, the next of which will have the number `next`. Says after how
     /// much idle time their repairs shall leave, if anybody is in a hurry.
     #[inline]
-    pub(super) fn sources(&mut self, now: u64, count: usize, next: u64) -> Option<u64> {
+    pub(super) fn note_sources(&mut self, now: u64, count: usize, next: u64) -> Option<u64> {
         let publisher = self.publisher.as_mut()?;
         publisher.sources(now, count, next, self.wan.pushed(), self.wan.taken());
         publisher.take_hurry()
@@ -107,10 +107,11 @@ impl<W: Transmit> Exit<W> {
     /// Whether port and rate take a repair.
     #[inline]
     pub(super) fn has_room_for_repair(&mut self, now: u64) -> bool {
-        self.wan.has_room(now) && self.shaper.as_ref().is_none_or(|shaper| shaper.lets_repair())
+        self.wan.has_room(now) && self.shaper.as_ref().is_none_or(|shaper| shaper.is_open())
     }
 
-    /// Puts a repair into the backlog, all of its packets or none. False if there is no further one.
+    /// Puts a repair into the backlog, all of its packets or none. False if none can be made now; the packets of
+    /// one that failed midway are dropped.
     pub(super) fn put_by(&mut self, crossing: &mut impl Crossing, encoder: &mut Encoder) -> bool {
         let mut parts = Burst::new();
         while let Some(Piece { mbuf, outline }) = crossing.next_piece(encoder, &self.counters) {

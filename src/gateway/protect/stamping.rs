@@ -32,8 +32,7 @@ pub struct ProtectConfig {
     pub epoch: u32,
     /// What confirms its packets, unless there are keys.
     pub integrity: Integrity,
-    /// What keys do, if there are any. Without
-    /// [`super::Protect::set_keys`] nothing is sent then.
+    /// What keys do, if there are any. Without [`super::Protect::set_keys`] nothing is sent then.
     pub keys: Option<seal::Mode>,
     /// The outer header.
     pub outer: Outer,
@@ -57,7 +56,7 @@ pub struct ProtectConfig {
 /// See the module's head.
 pub struct Stamping {
     pub(super) config: ProtectConfig,
-    /// Where repair packets are made.
+    /// Where packets are made.
     pub(super) pool: Mempool,
     source_key: Option<CheckKey>,
     repair_key: Option<CheckKey>,
@@ -73,7 +72,7 @@ pub struct Stamping {
     /// Where those of up to [`SHORT`] bytes are copied: cheaper than the two reference counts that
     /// keeping one costs, one of them atomic since the driver is the other owner.
     pub(super) copies: Box<[[u8; SHORT]; BURST]>,
-    /// Empty packets for repairs.
+    /// Empty packets for repairs, and for frames that are encrypted.
     pub(super) spare: Burst,
     /// What a source packet has in front of its frame, in bytes.
     pub(super) headers: usize,
@@ -219,7 +218,7 @@ impl Crossing for Stamping {
         &mut self,
         mut mbuf: Mbuf,
         next: u64,
-        _nth: usize,
+        _place: usize,
         _mode: Mode,
         counters: &ProtectCounters,
     ) -> Option<(Mbuf, bool)> {
@@ -288,6 +287,7 @@ impl Crossing for Stamping {
         self.config.has_hop = true;
     }
 
+    #[cold]
     fn change_keys(&mut self, keys: Sealing) {
         let old = self.set_keys(keys);
         if let Some((spent, old)) = self.spent.as_ref().zip(old) {

@@ -1,4 +1,5 @@
-//! The two rooms where nothing may be added to a packet: source frames cross as they are.
+//! Where nothing may be added to a packet: how [`super::protect`] has source frames cross as they are, and the
+//! room that recovers them.
 //!
 //! * **Does:** as `protect` and `recover` do, but repairs name their members, and are sent in parts
 //!   where they exceed the WAN's MTU. docs/ARCHITECTURE.md says what this promises and what it can't.

@@ -1,7 +1,9 @@
 //! Frames cross as they are, and repairs call them by names that are made of their bytes.
 //!
-//! * **Does:** as [`crate::gateway::protect`], for a circuit where nothing may be added to a packet.
-//! * **Fed by, feeds, runs on:** the same.
+//! * **Does:** classify, pad, name and keep images of frames; cut repairs into packets.
+//! * **Fed by:** the room of [`crate::gateway::protect`], whose [`Crossing`] it is.
+//! * **Feeds:** its encoder and its port.
+//! * **Runs on:** its worker.
 //! * **Must not:** change a frame, but for padding that any wire would add, and the MSS of a SYN where the
 //!   WAN is narrower than the LAN.
 
@@ -25,7 +27,7 @@ use crate::wire::encap::Outer;
 use crate::wire::named::longest_message;
 use crate::wire::outer::Ether;
 
-/// What the room is made of.
+/// What it is made of.
 #[derive(Clone, Debug)]
 pub struct ProtectConfig {
     /// The channel that its repairs are sent on.
@@ -77,8 +79,8 @@ pub struct Naming {
 }
 
 impl Naming {
-    /// Names a frame, the next of which has the number `seq`, and takes its image. False if it can't be
-    /// protected.
+    /// Names frame number `seq`, which will be at place `at` in the outbox, and takes its image. False if it
+    /// can't be protected.
     #[inline]
     fn name(&mut self, seq: u64, at: usize, frame: &[u8]) -> bool {
         let nth = self.lengths.len();
@@ -167,7 +169,7 @@ impl Crossing for Naming {
         &mut self,
         mut mbuf: Mbuf,
         next: u64,
-        nth: usize,
+        place: usize,
         mode: Mode,
         counters: &ProtectCounters,
     ) -> Option<(Mbuf, bool)> {
@@ -182,7 +184,7 @@ impl Crossing for Naming {
         }
         let padded = mbuf.len() >= SHORTEST;
         let seq = next + self.lengths.len() as u64;
-        let protected = padded && mode != Mode::Bypass && self.name(seq, nth, mbuf.data());
+        let protected = padded && mode != Mode::Bypass && self.name(seq, place, mbuf.data());
         Some((mbuf, protected))
     }
 
